@@ -47,7 +47,9 @@ def read_image(path: Path | str) -> SimpleITK.Image:
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
-        raise CaseError(f"{path} cannot be read as an image: it is truncated, damaged or of another format ({_reason(error)}). Export or copy it again.") from error
+        raise CaseError(
+            f"{path} cannot be read as an image: it is truncated, damaged or of another format ({_reason(error)}). Export or copy it again."
+        ) from error
     finally:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(warnings_shown)
     _refuse_truncated_nifti(path, image)
