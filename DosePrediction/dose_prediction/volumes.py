@@ -66,8 +66,8 @@ def grid_of(image: SimpleITK.Image) -> Grid:
 def write_volume(path: Path | str, array: NDArray[Any], grid: Grid, metadata: dict[str, str] | None = None) -> None:
     """Write a (z, y, x) array as a compressed volume file, whole or not at all; the format follows the file extension.
 
-    `metadata` becomes key-value pairs of the file's header (NRRD).  Masks are stored as 0 and 1.  Raises OutputError if the folder cannot be written to
-    or its disk is full, CaseError if array and grid differ in shape.
+    `metadata` becomes key-value pairs of the file's header (NRRD).  Masks are stored as 0 and 1.  Raises OutputError if the folder cannot be written
+    to or its disk is full, CaseError if array and grid differ in shape.
     """
     path = Path(path)
     if array.shape != grid.shape:

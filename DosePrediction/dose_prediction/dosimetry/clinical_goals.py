@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dose_prediction.case.plan_case import PlanCase
     from dose_prediction.case.structure import Structure
 
-# Goals for this structure apply to every target, each against its own prescription; for the second one, to the target of the highest prescription only.
+# Goals for the first apply to every target, each against its own prescription; goals for the second to the target of the highest one only.
 EVERY_TARGET = "PTV"
 HIGHEST_TARGET = "PTV_High"
 
@@ -39,15 +39,7 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 _METRIC = re.compile(rf"(?:D(mean|max|min)|(D){_NUMBER}(%|cc)|(V){_NUMBER}(Gy|%))")
 _GOAL = re.compile(rf"(?:(?P<structure>[^:]+):)?\s*(?P<metric>[DV]\w[\w.%]*)\s*(?P<comparison>>=|<=|≥|≤|>|<)\s*(?P<limit>{_NUMBER})\s*(?P<unit>.*)")
 _COMPARISONS = {">=": ">=", "≥": ">=", ">": ">=", "<=": "<=", "≤": "<=", "<": "<="}
-_UNITS = {
-    "gy": "Gy",
-    "%": "%",
-    "cc": "cc",
-    "cm3": "cc",
-    "% of prescription": PRESCRIPTION_UNIT,
-    "% of rx": PRESCRIPTION_UNIT,
-    "% rx": PRESCRIPTION_UNIT,
-}
+_UNITS = {"gy": "Gy", "%": "%", "cc": "cc", "cm3": "cc", **dict.fromkeys(("% of prescription", "% of rx", "% rx"), PRESCRIPTION_UNIT)}
 
 
 class GoalError(ValueError):
@@ -172,10 +164,9 @@ def evaluate_goals(goals: tuple[ClinicalGoal, ...], dose_gy: NDArray[Any], case:
     results: list[GoalResult] = []
     for goal in goals:
         structures = _structures_of(goal, case)
-        results += [
-            evaluate_goal(goal, dose_gy, s.mask, case.grid.voxel_volume_mm3, prescription_gy=s.role.prescription_gy, structure=s.name)
-            for s in structures
-        ]
+        for structure in structures:
+            prescription_gy = structure.role.prescription_gy
+            results.append(evaluate_goal(goal, dose_gy, structure.mask, case.grid.voxel_volume_mm3, prescription_gy, structure.name))
         if not structures:
             results.append(GoalResult(goal, goal.structure, Outcome.NOT_APPLICABLE))
     return tuple(results)
@@ -202,10 +193,7 @@ def evaluate_goal(
     relative = goal.unit == PRESCRIPTION_UNIT
     limit = goal.limit / 100.0 * (prescription_gy or 0.0) if relative else goal.limit
     margin = limit - value if goal.comparison == "<=" else value - limit
-    if margin >= 0:
-        outcome = Outcome.MET
-    else:
-        outcome = Outcome.CLOSE if -margin <= CLOSE_FRACTION * limit else Outcome.MISSED
+    outcome = Outcome.MET if margin >= 0 else Outcome.CLOSE if -margin <= CLOSE_FRACTION * limit else Outcome.MISSED
     return GoalResult(goal, structure, outcome, value, limit, margin, "Gy" if relative else goal.unit)
 
 

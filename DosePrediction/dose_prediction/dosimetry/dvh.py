@@ -1,6 +1,7 @@
 """Dose-volume histograms and the metrics read off them (ICRU Report 83, section 3).
 
-A structure is a boolean mask on the dose's own array; every voxel of it counts whole.  Doses are in Gy, relative volumes in percent, absolute ones in cc.
+A structure is a boolean mask on the dose's own array; every voxel of it counts whole.  Doses are in Gy, relative volumes in percent, absolute
+volumes in cc.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def dose_axis(max_dose_gy: float, step_gy: float = 0.1) -> NDArray[np.float64]:
     >>> dose_axis(0.25, step_gy=0.1).round(1).tolist()
     [0.0, 0.1, 0.2, 0.3]
     """
-    return np.arange(int(np.floor(max_dose_gy / step_gy)) + 2) * step_gy
+    return np.arange(int(np.floor(max_dose_gy / step_gy)) + 2, dtype=np.float64) * step_gy
 
 
 def cumulative_dvh(dose_gy: ArrayLike, mask: ArrayLike, axis_gy: ArrayLike) -> NDArray[np.float64]:
