@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_prediction.case import CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, recognise
+from dose_prediction.output_files import whole_file
 
 SHAPE = (128, 128, 128)
 ORGANS = ("Brainstem", "SpinalCord", "RightParotid", "LeftParotid", "Esophagus", "Larynx", "Mandible")
@@ -145,12 +146,8 @@ def write_dose_csv(path: Path, dose_gy: NDArray[np.floating]) -> None:
     flat = to_openkbp_axes(np.asarray(dose_gy)).ravel()
     indices = np.flatnonzero(flat > 0)
     rows = "".join(f"{index},{value:.4f}\n" for index, value in zip(indices.tolist(), flat[indices].tolist(), strict=True))
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
+    with whole_file(path) as unfinished:
         unfinished.write_text(f",data\n{rows}", encoding="ascii")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def dose_score(reference_gy: NDArray[np.floating], prediction_gy: NDArray[np.floating], possible_dose_mask: NDArray[np.bool_]) -> float:

@@ -1,10 +1,12 @@
-"""The patient's outline, found on the CT."""
+"""The patient's outline, found on the CT.
+
+SciPy is imported where it is used, so that a case can be put together where it is not installed.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from dose_prediction.case.errors import CaseError
 from dose_prediction.case.grid import Grid
@@ -19,6 +21,8 @@ SMALLEST_BODY_CC = 100.0
 
 def find_body(ct_hu: NDArray[np.floating] | NDArray[np.integer], grid: Grid) -> NDArray[np.bool_]:
     """Voxels (z, y, x) inside the skin: the largest piece above -400 HU without the couch, with lungs and airways filled in slice by slice."""
+    from scipy import ndimage
+
     dense = np.asarray(ct_hu) > SKIN_HU
     strides = tuple(max(1, round(SEARCH_SPACING_MM / spacing)) for spacing in grid.spacing_zyx_mm)
     coarse = dense[tuple(slice(stride // 2, None, stride) for stride in strides)]
@@ -40,6 +44,8 @@ def find_body(ct_hu: NDArray[np.floating] | NDArray[np.integer], grid: Grid) -> 
 
 def _worn(mask: NDArray[np.bool_], radius: NDArray[np.int_]) -> NDArray[np.bool_]:
     """Erosion by a box, one axis at a time."""
+    from scipy import ndimage
+
     for axis in range(3):
         shape = [1, 1, 1]
         shape[axis] = 2 * int(radius[axis]) + 1
@@ -48,6 +54,8 @@ def _worn(mask: NDArray[np.bool_], radius: NDArray[np.int_]) -> NDArray[np.bool_
 
 
 def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    from scipy import ndimage
+
     labels, count = ndimage.label(mask)
     if count == 0:
         return mask
@@ -59,6 +67,8 @@ def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _filled_by_slice(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Holes that are closed within their slice are filled; all slices are labelled in one go with in-plane neighbours only."""
+    from scipy import ndimage
+
     in_plane = np.zeros((3, 3, 3), dtype=bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
     labels, count = ndimage.label(~mask, in_plane)

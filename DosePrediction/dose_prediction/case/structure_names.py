@@ -21,29 +21,8 @@ from itertools import permutations
 from dose_prediction.case.organ_names import MIDLINE_ORGANS, ORGANS_LESS_TARGET, PAIRED_ORGANS
 from dose_prediction.case.structure import MAX_PRESCRIPTION_GY, Role
 
-_BODY = frozenset(
-    [
-        "body",
-        "external",
-        "externe",
-        "externalcontour",
-        "externalskin",
-        "ext",
-        "skin",
-        "outline",
-        "patient",
-        "patientoutline",
-        "patientcontour",
-        "bodyoutline",
-        "bodycontour",
-        "skincontour",
-        "outerskin",
-        "outercontour",
-        "contourexterne",
-        "aussenkontur",
-        "possibledosemask",
-    ]
-)
+# What is left of a name of the body contour without words that say nothing ("contour" among them).
+_BODY = re.compile(r"(?:body|skin|external|outer|patient)?(?:body|skin|external|outline|outer)|patient|externe?|ext|aussenkontur|possibledosemask")
 _LEFT, _RIGHT = {"l", "left", "lt", "lft", "sin", "links"}, {"r", "right", "rt", "rgt", "dex", "rechts"}
 _BOTH = {"both", "bilat", "bilateral", "combined", "comb", "total", "tot", "all", "b"}
 _SAYS_NOTHING = {"oar", "organ", "structure", "contour", "new", "final", "auto", "ai", "dl", "copy", "edit", "edited", "approved", "clinical", "the"}
@@ -91,7 +70,7 @@ def recognise(name: str) -> Role:
     words = _words(plain)
     if any(_TARGET_WORD.fullmatch(word) for word in words):
         return _target(plain, words)
-    if "".join(word for word in words if not word.isdigit() and word not in _SAYS_NOTHING) in _BODY:
+    if _is_body(words):
         return Role.external()
     organ = _organ(plain)
     return Role.organ(organ) if organ else Role.ignored()
@@ -99,7 +78,11 @@ def recognise(name: str) -> Role:
 
 def _names_a_volume(part: str) -> bool:
     words = _words(part)
-    return any(_TARGET_WORD.fullmatch(word) for word in words) or "".join(words) in _BODY or bool(_organ(part))
+    return any(_TARGET_WORD.fullmatch(word) for word in words) or _is_body(words) or bool(_organ(part))
+
+
+def _is_body(words: list[str]) -> bool:
+    return bool(_BODY.fullmatch("".join(word for word in words if not word.isdigit() and word not in _SAYS_NOTHING)))
 
 
 def _organ_less_target(parts: list[str]) -> Role:

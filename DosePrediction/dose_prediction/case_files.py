@@ -1,0 +1,290 @@
+"""Cases on disk.
+
+`read_case` takes any of these:
+
+* a folder in OpenKBP's CSV layout, or one `pt_*.npz` (see `dose_prediction.openkbp`);
+* a folder with the CT (`ct.nrrd`, `ct.nii.gz` …), its structures and a plan, `plan.json`;
+* an `.npz` written by `write_case`.
+
+Structures are a Slicer segmentation (`segmentation.seg.nrrd`, or any one `*.seg.nrrd`), a labelmap (`segmentation.nrrd`, `.nii.gz` …) with its names
+in `plan.json`, or one mask file a structure in a folder `structures/`.  They lie voxel on voxel on the CT.
+
+`plan.json` says what the files do not; every entry is optional:
+
+    {
+      "name": "Case 12",
+      "ct": "planning_ct.nii.gz",
+      "segmentation": "contours.seg.nrrd",
+      "labels": {"1": "PTV_7000", "2": "Cord"},
+      "targets": {"PTV_7000": 70, "Boost": 76},
+      "roles": {"Myelum": "SpinalCord", "Outline": "external", "Stent": "ignored"},
+      "beams": {"count": 9, "start_deg": 0},
+      "isocentre_mm": [0, 12.5, -40]
+    }
+
+`ct` and `segmentation` name files in the folder (`segmentation` a folder of masks, too); `labels` names the values of a plain labelmap.  Roles come
+from the names of the structures (`dose_prediction.case.recognise`) and `roles` corrects them: "target", "organ", "external", "ignored" or the TG-263
+name of an organ.  `targets` is the whole list of targets with their prescriptions in Gy; without it, targets and prescriptions come from the names.
+`beams` is a count with the first gantry angle, a text such as "0,40,...,320", or a list; a beam in the list is its gantry angle, or a table with
+`gantry_deg` and, if they are not 0, 0 and 6, `couch_deg`, `collimator_deg` and `energy_mv`.  Angles are IEC 61217.  `isocentre_mm` is a point in LPS.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_prediction import openkbp
+from dose_prediction.case import Beam, CaseError, Grid, PlanCase, Role, RoleKind, Structure, equispaced_beams, parse_beams, recognise
+from dose_prediction.output_files import whole_file, whole_folder
+from dose_prediction.segmentation_files import Masks, is_volume, read_mask_folder, read_segmentation, volume_stem, write_segmentation
+from dose_prediction.volumes import read_volume, write_volume
+
+PLAN_FILE = "plan.json"
+_PLAN_ENTRIES = ("name", "ct", "segmentation", "labels", "targets", "roles", "beams", "isocentre_mm")
+_FORMAT = "dose-prediction case 1"
+
+
+def read_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> PlanCase:
+    """The case at `path`, with `beams` in place of its own if they are given.
+
+    Raises CaseError for anything that cannot be planned: missing, empty or damaged files, masks on another grid, and all that `PlanCase` refuses.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CaseError(f"{path} does not exist; check the path.")
+    if path.is_dir():
+        if openkbp.is_csv_folder(path):
+            case = openkbp.read_csv_folder(path)
+        else:
+            return _read_folder(path, beams)
+    elif path.suffix.lower() == ".npz":
+        case = openkbp.read_npz(path) if "bits" in _npz_names(path) else _read_npz(path)
+    else:
+        raise CaseError(f"{path} is no case; give a folder with a CT and structures, an OpenKBP case or an .npz written by this program.")
+    return case if beams is None else case.with_beams(beams)
+
+
+def find_cases(folder: Path | str) -> list[Path]:
+    """Everything in `folder` that should be a case, by name and number: its folders and its `.npz` files.  Raises CaseError if there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CaseError(f"{folder} is not a folder; give the folder that holds the cases.")
+    found = [path for path in folder.iterdir() if not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() == ".npz")]
+    if not found:
+        raise CaseError(f"{folder} holds no case; it should hold folders with a CT and structures, or .npz files.")
+    return sorted(found, key=lambda path: (path.stem.rstrip("0123456789"), len(path.stem), path.stem))
+
+
+def write_case(path: Path | str, case: PlanCase) -> None:
+    """Write a case as one uncompressed `.npz`, whole or not at all; `read_case` gives back the same case, digest and all."""
+    ct: NDArray[Any] = case.ct_hu
+    as_integers = ct.astype(np.int16) if np.abs(ct).max() <= np.iinfo(np.int16).max else None
+    if as_integers is not None and np.array_equal(as_integers, ct):
+        ct = as_integers
+    metadata = {
+        "format": _FORMAT,
+        "name": case.name,
+        "grid": asdict(case.grid),
+        "structures": [
+            {"name": s.name, "kind": s.role.kind.value, "standard_name": s.role.standard_name, "prescription_gy": s.role.prescription_gy}
+            for s in case.structures
+        ],
+        "beams": [asdict(beam) for beam in case.beams],
+        "isocentre_mm": case.isocentre_mm,
+    }
+    bits = np.stack([np.packbits(structure.mask) for structure in case.structures])
+    with whole_file(path) as unfinished:
+        np.savez(unfinished, ct=ct, masks=bits, metadata=np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8))
+
+
+def write_case_folder(path: Path | str, case: PlanCase) -> None:
+    """Write a case as a folder that Slicer opens and `read_case` reads: `ct.nrrd`, `segmentation.seg.nrrd` and `plan.json`."""
+    plan: dict[str, Any] = {
+        "name": case.name,
+        "ct": "ct.nrrd",
+        "segmentation": "segmentation.seg.nrrd",
+        "targets": {target.name: target.role.prescription_gy for target in case.targets},
+        "roles": {s.name: _role_text(s.role) for s in case.structures if not s.is_target},
+        "beams": [beam.gantry_deg if beam == Beam(beam.gantry_deg) else asdict(beam) for beam in case.beams],
+    }
+    if case.isocentre_mm is not None:
+        plan["isocentre_mm"] = list(case.isocentre_mm)
+    ct = case.ct_hu.astype(np.int16) if np.array_equal(case.ct_hu.astype(np.int16), case.ct_hu) else case.ct_hu
+    with whole_folder(path) as unfinished:
+        write_volume(unfinished / "ct.nrrd", ct, case.grid)
+        write_segmentation(unfinished / "segmentation.seg.nrrd", case.structures, case.grid)
+        (unfinished / PLAN_FILE).write_text(json.dumps(plan, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_folder(folder: Path, beams: tuple[Beam, ...] | None) -> PlanCase:
+    contents = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if not contents:
+        raise CaseError(f"{folder} is an empty folder; give one with a CT, its structures and {PLAN_FILE}.")
+    plan = _read_plan(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else {}
+    ct, grid = read_volume(_ct_file(folder, contents, plan))
+    masks = _read_masks(folder, contents, plan, grid)
+    structures = tuple(Structure(name, role, masks[name]) for name, role in _roles(plan, list(masks)).items())
+    if beams is None:
+        if "beams" not in plan:
+            raise CaseError(f'{folder} says nothing of beams; give them, or write them into {PLAN_FILE}, for example "beams": {{"count": 9}}.')
+        beams = _beams(plan["beams"])
+    isocentre = plan.get("isocentre_mm")
+    if isocentre is not None:
+        _require(_is_numbers(isocentre) and len(isocentre) == 3, "isocentre_mm", isocentre, "three numbers in mm (LPS)")
+        isocentre = tuple(isocentre)
+    return PlanCase(str(plan.get("name") or folder.resolve().name), grid, ct, structures, beams, isocentre)
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CaseError(f"{path} is damaged at line {error.lineno}, column {error.colno} ({error.msg}); correct it there.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path} cannot be read ({error}); save it again as UTF-8 text.") from None
+    if not isinstance(plan, dict):
+        raise CaseError(f'{path} holds no table of entries; it should look like {{"targets": {{"PTV70": 70}}, "beams": {{"count": 9}}}}.')
+    unknown = sorted(set(plan) - set(_PLAN_ENTRIES))
+    if unknown:
+        raise CaseError(f"{path} has the entry {unknown[0]!r}, which means nothing; entries are {', '.join(_PLAN_ENTRIES)}.")
+    for entry in ("name", "ct", "segmentation"):
+        _require(isinstance(plan.get(entry, ""), str), entry, plan.get(entry), "a text")
+    for entry in ("labels", "targets", "roles"):
+        _require(isinstance(plan.get(entry, {}), dict), entry, plan.get(entry), 'a table such as {"PTV70": …}')
+    return plan
+
+
+def _ct_file(folder: Path, contents: list[Path], plan: Mapping[str, Any]) -> Path:
+    if "ct" in plan:
+        return folder / plan["ct"]
+    found = [path for path in contents if is_volume(path) and volume_stem(path).lower() == "ct"]
+    if len(found) != 1:
+        there = ", ".join(path.name for path in contents[:8])
+        number = "no CT" if not found else f"{len(found)} CTs"
+        raise CaseError(f'{folder} has {number} ({there}); name the file ct.nrrd or ct.nii.gz, or give its name as "ct" in {PLAN_FILE}.')
+    return found[0]
+
+
+def _read_masks(folder: Path, contents: list[Path], plan: Mapping[str, Any], grid: Grid) -> Masks:
+    if "segmentation" in plan:
+        path = folder / plan["segmentation"]
+    elif (folder / "structures").is_dir():
+        path = folder / "structures"
+    else:
+        found = [path for path in contents if is_volume(path) and (volume_stem(path) == "segmentation" or path.name.lower().endswith(".seg.nrrd"))]
+        if len(found) != 1:
+            number = "no segmentation" if not found else f"{len(found)} segmentations"
+            raise CaseError(f'{folder} has {number}; save one as segmentation.seg.nrrd, or give its name as "segmentation" in {PLAN_FILE}.')
+        path = found[0]
+    if path.is_dir():
+        return read_mask_folder(path, grid)
+    labels: dict[int, str] = {}
+    for value, name in plan.get("labels", {}).items():
+        _require(value.isdecimal() and int(value) > 0 and isinstance(name, str), "labels", {value: name}, 'values with names, such as {"1": "PTV70"}')
+        labels[int(value)] = name
+    return read_segmentation(path, grid, labels)
+
+
+def _roles(plan: Mapping[str, Any], names: list[str]) -> dict[str, Role]:
+    """The role of every structure: told from its name, then corrected by the plan."""
+    targets, corrections = plan.get("targets", {}), plan.get("roles", {})
+    for name in (*targets, *corrections):
+        if name not in names:
+            raise CaseError(f"{PLAN_FILE} speaks of a structure {name!r}, which is not there; there are {', '.join(names)}.")
+    roles = {}
+    for name in names:
+        role = _corrected(name, corrections[name]) if name in corrections else recognise(name)
+        if name in targets:
+            _require(_is_numbers([targets[name]]), "targets", {name: targets[name]}, "a prescription in Gy")
+            role = Role.target(targets[name])
+        elif "targets" in plan and role.kind is RoleKind.TARGET:
+            role = Role.ignored()
+        roles[name] = role
+    return roles
+
+
+def _corrected(name: str, text: Any) -> Role:
+    recognised = recognise(name)
+    if text == RoleKind.TARGET.value:
+        return Role.target(recognised.prescription_gy)
+    if text == RoleKind.ORGAN.value:
+        return Role.organ(recognised.standard_name if recognised.kind is RoleKind.ORGAN else "")
+    if text == RoleKind.EXTERNAL.value:
+        return Role.external()
+    if text == RoleKind.IGNORED.value:
+        return Role.ignored()
+    organ = recognise(text) if isinstance(text, str) else Role.ignored()
+    _require(organ.kind is RoleKind.ORGAN, "roles", {name: text}, '"target", "organ", "external", "ignored" or the TG-263 name of an organ')
+    return organ
+
+
+def _role_text(role: Role) -> str:
+    return (role.standard_name or role.kind.value) if role.kind is RoleKind.ORGAN else role.kind.value
+
+
+def _beams(given: Any) -> tuple[Beam, ...]:
+    if isinstance(given, str):
+        return parse_beams(given)
+    if isinstance(given, dict):
+        count, start = given.get("count"), given.get("start_deg", 0)
+        _require(
+            isinstance(count, int) and _is_numbers([start]) and set(given) <= {"count", "start_deg"}, "beams", given, '{"count": 9, "start_deg": 0}'
+        )
+        return equispaced_beams(int(count or 0), float(start))
+    allowed = {"gantry_deg", "couch_deg", "collimator_deg", "energy_mv"}
+    beams = [beam if isinstance(beam, dict) else {"gantry_deg": beam} for beam in (given if isinstance(given, list) else [None])]
+    is_right = all("gantry_deg" in beam and set(beam) <= allowed and _is_numbers(beam.values()) for beam in beams)
+    _require(is_right, "beams", given, '{"count": 9}, a list of gantry angles or a list such as [{"gantry_deg": 30, "couch_deg": 90}]')
+    return tuple(Beam(**beam) for beam in beams)
+
+
+def _is_numbers(values: Any) -> bool:
+    return (
+        not isinstance(values, str) and isinstance(values, Iterable) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    )
+
+
+def _require(is_right: bool, entry: str, value: Any, expected: str) -> None:
+    if not is_right:
+        raise CaseError(f'{PLAN_FILE}: "{entry}" is {json.dumps(value, ensure_ascii=False)[:120]}; give {expected}.')
+
+
+def _npz_names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [Path(name).stem for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CaseError(f"{path} cannot be read ({error}); it may be damaged, copy it again.") from None
+
+
+def _read_npz(path: Path) -> PlanCase:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            ct, bits, metadata = file["ct"], file["masks"], json.loads(file["metadata"].tobytes())
+        if metadata["format"] != _FORMAT:
+            raise CaseError(f"{path} is a case of another version ({metadata['format']!r}); write it again with this version.")
+        grid = Grid(**metadata["grid"])
+        size = int(np.prod(grid.shape))
+        structures = tuple(
+            Structure(
+                entry["name"],
+                Role(RoleKind(entry["kind"]), entry["standard_name"], entry["prescription_gy"]),
+                np.unpackbits(packed, count=size).view(bool).reshape(grid.shape),
+            )
+            for entry, packed in zip(metadata["structures"], bits, strict=True)
+        )
+        beams = tuple(Beam(**beam) for beam in metadata["beams"])
+        isocentre, name = metadata["isocentre_mm"], str(metadata["name"])
+    except CaseError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise CaseError(f"{path} is no case or a damaged one ({error}); write it again.") from None
+    return PlanCase(name, grid, ct, structures, beams, tuple(isocentre) if isocentre is not None else None)
