@@ -1,0 +1,231 @@
+"""The `dose-prediction` command.
+
+Exit codes: 0 all went well; 1 some cases of a cohort failed; 2 the input or the output folder is at fault and nothing was written.
+Libraries that take long to load are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dose_prediction import __version__
+from dose_prediction.case import CaseError, PlanCase, parse_beams
+from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
+from dose_prediction.error_sentences import is_deliberate, sentence_for
+from dose_prediction.output_files import require_writable
+from dose_prediction.warm_model import Predictor, WarmModel
+
+if TYPE_CHECKING:
+    from dose_prediction.prediction import Prediction, Progress
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+MOST_SAMPLES = 100
+
+
+def main(arguments: Sequence[str] | None = None, predictor: Predictor | None = None) -> int:
+    """Run one command; `predictor` replaces the model that the arguments name."""
+    options = _parser().parse_args(arguments)
+    if options.command == "predict":
+        options.predictor = predictor or WarmModel(options.model)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        print("Cancelled; nothing half-done was left behind.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        with suppress(OSError):
+            sys.stdout.close()
+        return 0
+    except Exception as error:
+        sentence = sentence_for(error)
+        if sentence is None:
+            raise
+        print(f"dose-prediction: {sentence}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dose-prediction",
+        description="Predict the radiotherapy dose that a good plan would give. Research software, not for clinical use.",
+    )
+    parser.add_argument("--version", action="version", version=f"dose-prediction {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    predict = commands.add_parser("predict", help="predict the dose of one case, or of many")
+    what = predict.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "case",
+        nargs="?",
+        type=Path,
+        metavar="CASE",
+        help="OpenKBP folder or pt_*.npz, or a folder with CT, segmentation (NRRD or NIfTI) and plan.json",
+    )
+    what.add_argument("--cases", type=Path, metavar="DIR", help="every case in this folder; a bad one is skipped and named at the end")
+    predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where dose, DVH, picture and provenance are written")
+    predict.add_argument("--beams", metavar="LIST", help='gantry angles in degrees such as "0,40,...,320"; gantry/couch for a turned couch')
+    predict.add_argument("--samples", type=_samples, default=0, metavar="N", help="also draw N plausible doses and write their spread (default 0)")
+    predict.add_argument("--seed", type=_count, default=0, metavar="S", help="seed of the samples (default 0)")
+    predict.add_argument("--device", choices=DEVICES, default="auto", help="what the model runs on (default auto: the GPU if there is one)")
+    predict.add_argument("--model", type=Path, metavar="DIR", help="folder of another trained model (default: the released one)")
+    predict.set_defaults(run=_predict)
+
+    evaluate = commands.add_parser("evaluate", help="both OpenKBP scores of predicted doses")
+    evaluate.add_argument("--reference", type=Path, required=True, metavar="DIR", help="OpenKBP cases with their reference doses")
+    evaluate.add_argument("--prediction", type=Path, required=True, metavar="DIR", help="folder of pt_N.csv doses")
+    evaluate.add_argument("--json", action="store_true", help="print JSON, with the error of every DVH metric")
+    evaluate.set_defaults(run=_evaluate)
+
+    goals = commands.add_parser("goals", help="clinical goals of a dose: value, margin, met or missed")
+    goals.add_argument("case", type=Path, metavar="CASE", help="the case, as for predict")
+    goals.add_argument("--dose", type=Path, required=True, metavar="FILE", help="dose volume in Gy (NRRD or NIfTI) on the grid of the CT")
+    goals.add_argument("--goals", type=Path, metavar="FILE", help="goal set in JSON (default: head and neck)")
+    goals.set_defaults(run=_goals)
+
+    train = commands.add_parser("train", help="train a model on OpenKBP cases")
+    train.add_argument("--data", type=Path, required=True, metavar="DIR", help="training cases (pt_*.npz)")
+    train.add_argument("--output", type=Path, required=True, metavar="DIR", help="where checkpoints and the finished model are written")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    train.set_defaults(run=_train)
+
+    phantom = commands.add_parser("phantom", help="write a head-and-neck phantom as a case to try things on")
+    phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the case: CT, segmentation and plan.json")
+    phantom.add_argument("--seed", type=_count, default=0, metavar="S", help="which phantom (default 0)")
+    phantom.set_defaults(run=_phantom)
+    return parser
+
+
+def _count(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _samples(text: str) -> int:
+    if _count(text) > MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(f"{text} samples are too many; give 0 to {MOST_SAMPLES}")
+    return int(text)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from dose_prediction.case_files import find_cases
+
+    options.beams = parse_beams(options.beams) if options.beams is not None else None
+    require_writable(options.output)
+    if options.case is not None:
+        return _predict_one(options.case, options)
+    paths = find_cases(options.cases)
+    options.predictor.load()
+    return _predict_many(paths, options)
+
+
+def _predict_one(path: Path, options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from dose_prediction.case_files import read_case
+    from dose_prediction.report import goals_table, stages_table
+
+    case = read_case(path, beams=options.beams)
+    with tqdm(total=100, disable=None, leave=False, bar_format="{desc:<24}|{bar}| {n:3.0f} %") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.set_description_str(progress.stage)
+            bar.update(100 * progress.fraction - bar.n)
+
+        prediction = _run_model(case, options, show)
+    files = _write(path, case, prediction, options)
+    print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case)))
+    print(f"\n{stages_table(prediction.provenance.as_dict())}\n\nWritten:", *files, sep="\n  ")
+    return 0
+
+
+def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
+    """Every case in turn; whatever is wrong with one of them, the others are predicted.  Only what concerns them all (model, device, output) ends it."""
+    from tqdm import tqdm
+
+    from dose_prediction.case_files import read_case
+
+    failed: list[tuple[Path, str]] = []
+    with tqdm(paths, disable=None, unit="case") as bar:
+        for path in bar:
+            bar.set_description_str(path.name)
+            try:
+                case = read_case(path, beams=options.beams)
+                _write(path, case, _run_model(case, options, None), options)
+            except Exception as error:
+                if is_deliberate(error) and not isinstance(error, CaseError):
+                    raise
+                failed.append((path, sentence_for(error) or f"{type(error).__name__}: {error}"))
+    print(f"{len(paths) - len(failed)} of {len(paths)} cases predicted into {options.output}")
+    for path, sentence in failed:
+        print(f"  failed: {path.name}: {sentence}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Progress], None] | None) -> Prediction:
+    predictor: Predictor = options.predictor
+    return predictor.predict(case, samples=options.samples, seed=options.seed, device=options.device, on_progress=show, is_cancelled=None)
+
+
+def _write(path: Path, case: PlanCase, prediction: Prediction, options: argparse.Namespace) -> list[Path]:
+    from dose_prediction.openkbp import is_csv_folder
+    from dose_prediction.report import write_report
+
+    is_openkbp = is_csv_folder(path) or (path.suffix == ".npz" and path.stem.startswith("pt_"))
+    return write_report(options.output, case, prediction, openkbp_csv=is_openkbp)
+
+
+def _goals(options: argparse.Namespace) -> int:
+    from dose_prediction.case_files import read_case
+    from dose_prediction.report import goals_table
+    from dose_prediction.volumes import read_volume
+
+    goals = _goal_set(options.goals)
+    case = read_case(options.case)
+    dose_gy, grid = read_volume(options.dose)
+    if not grid.matches(case.grid):
+        raise CaseError(f"The dose {options.dose} lies on another grid {grid.shape} than the CT {case.grid.shape}; resample it to the CT.")
+    print(goals_table(evaluate_goals(goals, dose_gy, case)))
+    return 0
+
+
+def _goal_set(path: Path | None) -> tuple[ClinicalGoal, ...]:
+    from dose_prediction.resources import resource_path
+
+    return load_goal_set(path or resource_path("Goals") / "HeadAndNeck.json").goals
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from dose_prediction.openkbp import evaluate
+    from dose_prediction.report import scores_table
+
+    scores = evaluate(options.reference, options.prediction)
+    print(json.dumps(scores.as_dict(), indent=2) if options.json else scores_table(scores))
+    if scores.missing:
+        print(f"{len(scores.missing)} reference cases have no prediction: {', '.join(scores.missing)}", file=sys.stderr)
+    return 1 if scores.missing else 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from dose_prediction.training.loop import train
+
+    train(options.data, options.output, resume=options.resume)
+    return 0
+
+
+def _phantom(options: argparse.Namespace) -> int:
+    from dose_prediction.case_files import write_case_folder
+    from dose_prediction.phantom import head_and_neck_phantom
+
+    require_writable(options.output)
+    write_case_folder(options.output, head_and_neck_phantom(options.seed))
+    print(f"Phantom written to {options.output}; predict its dose with: dose-prediction predict {options.output} --output DIR")
+    return 0

@@ -1,0 +1,63 @@
+"""A trained model that is loaded at the first prediction and kept for the next; torch is imported no earlier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dose_prediction.case import PlanCase
+    from dose_prediction.model.bundle import Bundle
+    from dose_prediction.prediction import Prediction, Progress
+
+
+class Predictor(Protocol):
+    """What the command line and the worker ask of a model; a test hands in one of its own."""
+
+    def load(self) -> None:
+        """Make ready to predict; does nothing if that was done before."""
+
+    def predict(
+        self,
+        case: PlanCase,
+        *,
+        samples: int,
+        seed: int,
+        device: str,
+        on_progress: Callable[[Progress], None] | None,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> Prediction:
+        """The dose of one case."""
+
+
+class WarmModel:
+    """The model in `folder`, or the released one."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._bundle: Bundle | None = None
+
+    def load(self) -> None:
+        self._loaded()
+
+    def predict(
+        self,
+        case: PlanCase,
+        *,
+        samples: int,
+        seed: int,
+        device: str,
+        on_progress: Callable[[Progress], None] | None,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> Prediction:
+        from dose_prediction.prediction import predict
+
+        return predict(case, self._loaded(), samples=samples, seed=seed, device=device, on_progress=on_progress, is_cancelled=is_cancelled)
+
+    def _loaded(self) -> Bundle:
+        if self._bundle is None:
+            from dose_prediction.model.bundle import load_bundle
+
+            self._bundle = load_bundle(self._folder)
+        return self._bundle

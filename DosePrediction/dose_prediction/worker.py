@@ -1,0 +1,172 @@
+"""The process that predicts for Slicer's panel: `python -m dose_prediction.worker`.  It stays warm between predictions and can be killed at any time.
+
+It is spoken to in lines of JSON.  On standard input:
+{"command": "predict", "case": PATH, "output": FOLDER, "samples": 0, "seed": 0, "device": "auto"}, {"command": "cancel"}, {"command": "quit"};
+the end of the input quits as well.  On standard output, which carries nothing else: "ready" once, "progress" with stage and fraction, and for each
+predict exactly one of "result" (paths of dose, prior and spread as .npy, and the provenance), "cancelled" and "error" (message).  A cancel is
+answered at once, even inside a long step; what that step computes is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from dose_prediction.case_files import read_case
+from dose_prediction.error_sentences import sentence_for
+from dose_prediction.output_files import whole_folder
+from dose_prediction.warm_model import Predictor, WarmModel
+
+if TYPE_CHECKING:
+    from dose_prediction.prediction import Prediction, Progress
+
+
+@dataclass
+class Job:
+    """One prediction that was asked for.  It ends once: whoever ends it first, with a result or a cancel, has the word."""
+
+    case: Path
+    output: Path
+    samples: int
+    seed: int
+    device: str
+    _ended: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def from_command(cls, command: dict[str, Any]) -> Job:
+        return cls(Path(command["case"]), Path(command["output"]), int(command["samples"]), int(command["seed"]), str(command["device"]))
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
+
+    def end(self) -> bool:
+        """End the job; False if it had ended before."""
+        with self._lock:
+            ended_before, self._ended = self._ended, True
+            return not ended_before
+
+
+class Events:
+    """The lines that go out; any thread may send one."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, event: str, **content: Any) -> None:
+        with self._lock:
+            self._stream.write(json.dumps({"event": event, **content}) + "\n")
+            self._stream.flush()
+
+
+class _Ended(Exception):
+    """The job was cancelled while it was being carried out."""
+
+
+def serve(commands: Iterable[str], events: Events, predictor: Predictor) -> None:
+    """Carry out the commands of `commands`, a line each, until one says quit or there are no more."""
+    jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(commands, events, jobs), daemon=True).start()
+    events.send("ready")
+    while (job := jobs.get()) is not None:
+        if not job.has_ended:
+            _carry_out(job, events, predictor)
+
+
+def _listen(commands: Iterable[str], events: Events, jobs: queue.SimpleQueue[Job | None]) -> None:
+    """Read commands as they come, so that a cancel is heard while a job runs."""
+    asked: list[Job] = []
+    for line in commands:
+        if not line.strip():
+            continue
+        try:
+            command = json.loads(line)
+            name = command["command"]
+            if name == "predict":
+                asked = [job for job in asked if not job.has_ended]
+                asked.append(Job.from_command(command))
+                jobs.put(asked[-1])
+            elif name == "cancel":
+                _cancel(asked, events)
+            elif name == "quit":
+                break
+            else:
+                events.send("error", message=f"Command {name!r} is not known; give predict, cancel or quit.")
+        except (ValueError, KeyError, TypeError) as error:
+            events.send("error", message=f"The line {line.strip()[:200]!r} is not a command ({type(error).__name__}: {error}).")
+    for job in asked:
+        job.end()
+    jobs.put(None)
+
+
+def _cancel(jobs: list[Job], events: Events) -> None:
+    for job in jobs:
+        if job.end():
+            events.send("cancelled")
+
+
+def _carry_out(job: Job, events: Events, predictor: Predictor) -> None:
+    def report(progress: Progress) -> None:
+        if not job.has_ended:
+            events.send("progress", stage=progress.stage, fraction=progress.fraction)
+
+    try:
+        case = read_case(job.case)
+        _stop_if_ended(job)
+        predictor.load()
+        _stop_if_ended(job)
+        prediction = predictor.predict(
+            case, samples=job.samples, seed=job.seed, device=job.device, on_progress=report, is_cancelled=lambda: job.has_ended
+        )
+        paths = _write_arrays(job, prediction)
+        events.send("result", **paths, provenance=prediction.provenance.as_dict())
+    except Exception as error:
+        if job.end():
+            sentence = sentence_for(error)
+            if sentence is None:
+                traceback.print_exc()
+                sentence = f"The prediction failed unexpectedly ({type(error).__name__}: {error}); please report this with the log."
+            events.send("error", message=sentence)
+
+
+def _write_arrays(job: Job, prediction: Prediction) -> dict[str, str | None]:
+    """Save dose, prior and spread into the job's folder and end the job; from then on a cancel comes too late."""
+    arrays = {"dose": prediction.dose_gy, "prior": prediction.prior_gy, "spread": prediction.spread_gy}
+    with whole_folder(job.output) as scratch:
+        for name, array in arrays.items():
+            if array is not None:
+                np.save(scratch / f"{name}.npy", array, allow_pickle=False)
+        if not job.end():
+            raise _Ended
+    return {name: None if array is None else str(job.output / f"{name}.npy") for name, array in arrays.items()}
+
+
+def _stop_if_ended(job: Job) -> None:
+    if job.has_ended:
+        raise _Ended
+
+
+def main() -> int:
+    """Serve standard input until it ends."""
+    protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not mix with the protocol
+    sys.stdout = sys.stderr
+    sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    serve(sys.stdin, Events(protocol), WarmModel())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
