@@ -1,0 +1,5 @@
+"""Fixtures for all tests."""
+
+from slicer_bench.fixtures import bench
+
+__all__ = ["bench"]
