@@ -148,7 +148,7 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
 
 
 def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
-    """Every case in turn; whatever is wrong with one of them, the others are predicted.  Only what concerns them all (model, device, output) ends it."""
+    """Every case in turn; whatever is wrong with one, the others are predicted.  Only what concerns them all (model, device, output) ends it."""
     from tqdm import tqdm
 
     from dose_prediction.case_files import read_case
@@ -176,10 +176,10 @@ def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Prog
 
 
 def _write(path: Path, case: PlanCase, prediction: Prediction, options: argparse.Namespace) -> list[Path]:
-    from dose_prediction.openkbp import is_csv_folder
+    from dose_prediction.openkbp import SHAPE, is_csv_folder
     from dose_prediction.report import write_report
 
-    is_openkbp = is_csv_folder(path) or (path.suffix == ".npz" and path.stem.startswith("pt_"))
+    is_openkbp = case.grid.shape == SHAPE and (is_csv_folder(path) or (path.suffix == ".npz" and path.stem.startswith("pt_")))
     return write_report(options.output, case, prediction, openkbp_csv=is_openkbp)
 
 

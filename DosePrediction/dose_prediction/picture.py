@@ -37,9 +37,9 @@ def write_picture(path: Path, case: PlanCase, dose_gy: Volume, axis_gy: Volume, 
     highest_gy = case.targets[0].role.prescription_gy or float(dose_gy.max())
     halves = figure.add_gridspec(2, 1, height_ratios=(1.3, 1))
     upper, lower = figure.add_subfigure(halves[0, 0]), figure.add_subfigure(halves[1, 0])
-    planes = list(_planes(case, dose_gy))
-    places = upper.add_gridspec(1, len(planes), width_ratios=[plane.width_mm / plane.height_mm for plane in planes])
-    washes = [_draw_plane(upper.add_subplot(places[0, i]), plane, colours, highest_gy) for i, plane in enumerate(planes)]
+    pictures = list(planes(case, dose_gy))
+    places = upper.add_gridspec(1, len(pictures), width_ratios=[plane.width_mm / plane.height_mm for plane in pictures])
+    washes = [_draw_plane(upper.add_subplot(places[0, i]), plane, colours, highest_gy) for i, plane in enumerate(pictures)]
     upper.colorbar(washes[0], ax=upper.axes, shrink=0.9, label="Dose [Gy]")
     _draw_dvh(lower.add_subplot(), axis_gy, curves, colours)
     figure.suptitle(f"{case.name}: predicted dose (research software, not for clinical use)", fontsize=12)
@@ -53,7 +53,7 @@ def structure_colours(case: PlanCase) -> dict[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plane:
+class Plane:
     """One picture: arrays (rows, columns) from top to bottom and left to right, their size, and the letters of the left and the right side."""
 
     title: str
@@ -65,7 +65,7 @@ class _Plane:
     sides: tuple[str, str]
 
 
-def _planes(case: PlanCase, dose_gy: Volume) -> Iterator[_Plane]:
+def planes(case: PlanCase, dose_gy: Volume) -> Iterator[Plane]:
     """Axial, coronal and sagittal plane through the centre of the targets, cropped to the body."""
     turn = _Turn(case.grid)
     body = turn(case.body)
@@ -81,7 +81,7 @@ def _planes(case: PlanCase, dose_gy: Volume) -> Iterator[_Plane]:
             rows = slice(rows.stop - 1, rows.start - 1 if rows.start else None, -1)
         index: tuple[Any, ...] = ((at, rows, columns), (rows, at, columns), (rows, columns, at))[axis]
         height, width = ct[index].shape
-        yield _Plane(title, ct[index], dose[index], {name: mask[index] for name, mask in masks.items()}, height * row_mm, width * column_mm, sides)
+        yield Plane(title, ct[index], dose[index], {name: mask[index] for name, mask in masks.items()}, height * row_mm, width * column_mm, sides)
 
 
 class _Turn:
@@ -110,7 +110,7 @@ def _extents(plane: Volume, spacing_mm: tuple[float, float]) -> list[slice]:
     return slices
 
 
-def _draw_plane(axes: Axes, plane: _Plane, colours: Mapping[str, str], highest_gy: float) -> AxesImage:
+def _draw_plane(axes: Axes, plane: Plane, colours: Mapping[str, str], highest_gy: float) -> AxesImage:
     """CT in grey, dose over it, contours on top; returns the wash for the colour bar."""
     axes.set_title(plane.title)
     axes.set_facecolor("black")

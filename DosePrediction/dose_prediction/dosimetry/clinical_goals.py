@@ -37,7 +37,7 @@ PRESCRIPTION_UNIT = "% of prescription"
 _STATISTICS: dict[str, Callable[[NDArray[np.float64]], Any]] = {"mean": np.mean, "max": np.max, "min": np.min}
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _METRIC = re.compile(rf"(?:D(mean|max|min)|(D){_NUMBER}(%|cc)|(V){_NUMBER}(Gy|%))")
-_GOAL = re.compile(rf"(?:(?P<structure>[^:]+):)?\s*(?P<metric>[DV]\w[\w.%]*)\s*(?P<comparison>>=|<=|≥|≤|>|<)\s*(?P<limit>{_NUMBER})\s*(?P<unit>.*)")
+_GOAL = re.compile(rf"(?:(?P<structure>[^:]+):)?\s*(?P<metric>[DVdv]\w[\w.%]*)\s*(?P<comparison>>=|<=|≥|≤|>|<)\s*(?P<limit>{_NUMBER})\s*(?P<unit>.*)")
 _COMPARISONS = {">=": ">=", "≥": ">=", ">": ">=", "<=": "<=", "≤": "<=", "<": "<="}
 _UNITS = {"gy": "Gy", "%": "%", "cc": "cc", "cm3": "cc", **dict.fromkeys(("% of prescription", "% of rx", "% rx"), PRESCRIPTION_UNIT)}
 

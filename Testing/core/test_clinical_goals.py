@@ -1,0 +1,166 @@
+"""Clinical goals: read, refused and judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dose_prediction.case import recognise
+from dose_prediction.dosimetry import ClinicalGoal, GoalError, Outcome, evaluate_goal, evaluate_goals, load_goal_set, parse_goal
+from dose_prediction.resources import resource_path
+from water_case import water_case
+
+HEAD_AND_NECK = resource_path("Goals") / "HeadAndNeck.json"
+DOSE = np.arange(1.0, 101.0)  # 100 voxels of 1 to 100 Gy
+ALL = np.ones(100, bool)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("D95% >= 70 Gy", ("D95%", ">=", 70.0, "Gy")),
+        ("Dmean <= 26 Gy", ("Dmean", "<=", 26.0, "Gy")),
+        ("d0.03CC ≤ 45gy", ("D0.03cc", "<=", 45.0, "Gy")),
+        ("V20Gy<=30%", ("V20Gy", "<=", 30.0, "%")),
+        ("V60Gy < 2 cm3", ("V60Gy", "<=", 2.0, "cc")),
+        ("V95% > 98 %", ("V95%", ">=", 98.0, "%")),
+        ("D2% <= 107% of  prescription", ("D2%", "<=", 107.0, "% of prescription")),
+        ("D98% >= 95 % Rx", ("D98%", ">=", 95.0, "% of prescription")),
+    ],
+)
+def test_a_goal_is_read_as_it_stands_on_a_planning_sheet(text, expected):
+    goal = parse_goal(text, "Larynx", "a protocol")
+    assert (goal.metric, goal.comparison, goal.limit, goal.unit) == expected
+    assert (goal.structure, goal.source) == ("Larynx", "a protocol")
+
+
+def test_a_goal_reads_back_what_it_prints():
+    for goal in load_goal_set(HEAD_AND_NECK).goals:
+        assert parse_goal(str(goal), goal.structure, goal.source) == goal
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("keep it low", "keep it low"),
+        ("D95 >= 70 Gy", "D95"),
+        ("Dmedian <= 3 Gy", "Dmedian"),
+        ("D95% == 70 Gy", "D95% == 70 Gy"),
+        ("Dmean <= 26", "Dmean <= 26"),
+        ("Dmean <= 26 parsec", "parsec"),
+        ("Dmean <= 26 %", "'%'"),
+        ("V20Gy <= 30 Gy", "'Gy'"),
+        ("V20Gy <= 130 %", "130"),
+        ("D120% >= 3 Gy", "D120%"),
+    ],
+)
+def test_a_goal_that_makes_no_sense_is_refused_by_name(text, named):
+    with pytest.raises(GoalError) as error:
+        parse_goal(text)
+    assert named in str(error.value)
+    assert "give" in str(error.value) or "write" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Dmean <= 60 Gy", 50.5),
+        ("Dmax <= 60 Gy", 100.0),
+        ("Dmin >= 0 Gy", 1.0),
+        ("D50% <= 60 Gy", 50.5),
+        ("D0.05cc <= 60 Gy", 50.5),  # half of 0.1 cc
+        ("V51Gy <= 60 %", 50.0),
+        ("V51Gy <= 1 cc", 0.05),
+        ("V85% >= 40 %", 41.0),  # of 70 Gy: 59.5 Gy and more
+        ("D50% >= 50 % of prescription", 50.5),
+    ],
+)
+def test_each_metric_has_the_value_that_hand_calculation_gives(text, value):
+    result = evaluate_goal(parse_goal(text, "PTV"), DOSE, ALL, voxel_volume_mm3=1.0, prescription_gy=70.0)
+    assert result.value == pytest.approx(value)
+
+
+def test_a_relative_limit_is_told_in_gy():
+    result = evaluate_goal(parse_goal("Dmin >= 95 % of prescription"), np.full(4, 68.0), np.ones(4, bool), 1.0, prescription_gy=70.0)
+    assert (result.limit, result.unit, result.outcome) == (66.5, "Gy", Outcome.MET)
+    assert result.margin == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("limit", "comparison", "outcome"),
+    [
+        (40.0, "<=", Outcome.MET),
+        (38.5, "<=", Outcome.CLOSE),
+        (38.0, "<=", Outcome.MISSED),
+        (40.0, ">=", Outcome.MET),
+        (42.0, ">=", Outcome.CLOSE),
+        (42.2, ">=", Outcome.MISSED),
+    ],
+)
+def test_a_goal_missed_by_up_to_5_percent_of_its_limit_is_close(limit, comparison, outcome):
+    result = evaluate_goal(ClinicalGoal("Larynx", "Dmean", comparison, limit, "Gy"), np.full(4, 40.0), np.ones(4, bool), 1.0)
+    assert result.outcome is outcome
+    assert result.margin == pytest.approx(40.0 - limit if comparison == ">=" else limit - 40.0)
+
+
+def test_without_voxels_or_without_prescription_a_goal_does_not_apply():
+    empty = evaluate_goal(parse_goal("Dmean <= 26 Gy", "Parotid_L"), DOSE, ~ALL, 1.0)
+    unprescribed = evaluate_goal(parse_goal("V95% >= 95 %", "Larynx"), DOSE, ALL, 1.0)
+    assert empty.outcome is unprescribed.outcome is Outcome.NOT_APPLICABLE
+    assert empty.value is empty.margin is None
+
+
+def test_goals_for_ptv_apply_to_every_target_and_for_ptv_high_to_the_highest():
+    case = water_case()
+    dose = np.zeros(case.grid.shape)
+    for target in case.targets:
+        dose[target.mask] = target.role.prescription_gy
+    goals = (
+        parse_goal("PTV: D95% >= 100 % of prescription"),
+        parse_goal("PTV_High: D2% <= 107 % of prescription"),
+        parse_goal("Larynx: Dmean <= 45 Gy"),
+    )
+    results = evaluate_goals(goals, dose, case)
+    assert [(r.structure, r.outcome) for r in results] == [
+        ("PTV_7000", Outcome.MET),
+        ("PTV_5600", Outcome.MET),
+        ("PTV_7000", Outcome.MET),
+        ("Larynx", Outcome.NOT_APPLICABLE),
+    ]
+
+
+def test_the_head_and_neck_goals_have_sources_and_names_that_structures_are_recognised_by():
+    goals = load_goal_set(HEAD_AND_NECK).goals
+    assert len(goals) > 10
+    for goal in goals:
+        assert len(goal.source) > 20
+        assert goal.structure in ("PTV", "PTV_High") or recognise(goal.structure).standard_name == goal.structure
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "not a goal set"),
+        ("[]", "not a goal set"),
+        ('{"name": "x"}', "sources"),
+        (json.dumps({"name": "x", "description": "", "sources": {}, "goals": [{"structure": "A", "goal": "Dmean <= 1 Gy", "source": "B"}]}), "'B'"),
+        (
+            json.dumps({"name": "x", "description": "", "sources": {"B": ""}, "goals": [{"structure": "A", "goal": "D <= 1", "source": "B"}]}),
+            "D <= 1",
+        ),
+    ],
+)
+def test_a_bad_goal_file_is_refused_by_name(tmp_path: Path, content, said):
+    path = tmp_path / "goals.json"
+    path.write_text(content)
+    with pytest.raises(GoalError) as error:
+        load_goal_set(path)
+    assert str(path) in str(error.value) and said in str(error.value)
+
+
+def test_a_missing_goal_file_is_named(tmp_path: Path):
+    with pytest.raises(GoalError, match="no such file"):
+        load_goal_set(tmp_path / "none.json")

@@ -1,0 +1,59 @@
+"""A model that answers at once, for tests of what stands around the real one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from dose_prediction.case import PlanCase
+from dose_prediction.prediction import Cancelled, Prediction, Progress, Provenance
+
+
+class InstantModel:
+    """Gives every target its prescription and the rest of the body 10 Gy.
+
+    `fail_on` names cases that end in an error, `load_error` is raised when the model is loaded.  With `hold`, a prediction stays in its first step
+    until `hold` is set; `holding` tells that it got there.
+    """
+
+    def __init__(self, fail_on: dict[str, Exception] | None = None, load_error: Exception | None = None, hold: threading.Event | None = None) -> None:
+        self.fail_on = fail_on or {}
+        self.load_error = load_error
+        self.hold = hold
+        self.holding = threading.Event()
+        self.loads = 0
+        self.cancels_seen = 0
+
+    def load(self) -> None:
+        self.loads += 1
+        if self.load_error is not None:
+            raise self.load_error
+
+    def predict(
+        self,
+        case: PlanCase,
+        *,
+        samples: int,
+        seed: int,
+        device: str,
+        on_progress: Callable[[Progress], None] | None,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> Prediction:
+        if case.name in self.fail_on:
+            raise self.fail_on[case.name]
+        if on_progress is not None:
+            on_progress(Progress("Physics prior", 0.25))
+        if self.hold is not None:
+            self.holding.set()
+            assert self.hold.wait(30)
+        if is_cancelled is not None and is_cancelled():
+            self.cancels_seen += 1
+            raise Cancelled("Cancelled during: Physics prior.")
+        dose = np.where(case.body, 10.0, 0.0).astype(np.float32)
+        for target in reversed(case.targets):
+            dose[target.mask] = target.role.prescription_gy
+        spread = np.full_like(dose, 0.5) if samples else None
+        provenance = Provenance("DosePrediction 0", "test", "0" * 64, seed, samples, 1, device, "float32", case.digest, {"Physics prior": 0.1})
+        return Prediction(dose, dose * 0.9, (), spread, provenance)
