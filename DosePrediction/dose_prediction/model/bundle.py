@@ -1,0 +1,88 @@
+"""A released model: weights as safetensors and a card as JSON.  Nothing is ever unpickled.
+
+The card names the version, the network's configuration, what it was trained on and for how long, its scores and limits, and the SHA-256 of the
+weights, so that an altered or damaged file is found before it predicts anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from dose_prediction.output_files import whole_file
+from dose_prediction.resources import resource_path
+
+WEIGHTS_FILE = "addiff_dose.safetensors"
+CARD_FILE = "addiff_dose.json"
+
+
+class ModelError(ValueError):
+    """A model cannot be used.  The message names the file and what to do about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A network ready to predict, and its card."""
+
+    network: ADDiffDose
+    card: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        return str(self.card["version"])
+
+    @property
+    def sha256(self) -> str:
+        return str(self.card["sha256"])
+
+
+def load_bundle(folder: Path | None = None) -> Bundle:
+    """The model in `folder`, or the released one.  Raises ModelError if it is missing, damaged or not the one that its card describes."""
+    folder = folder or resource_path("Models")
+    weights, card_file = folder / WEIGHTS_FILE, folder / CARD_FILE
+    for file in (weights, card_file):
+        if not file.is_file():
+            raise ModelError(f"The model file {file} is missing; install the extension again, or choose a folder that holds a model.")
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+        promised = str(card["sha256"])
+        config = NetworkConfig.from_dict(card["network"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The model card {card_file} is damaged ({error}); install the extension again.") from error
+    found = file_sha256(weights)
+    if found != promised:
+        raise ModelError(
+            f"The model file {weights} has been altered or damaged: its SHA-256 is {found[:12]}..., its card says {promised[:12]}...; "
+            "install the extension again."
+        )
+    try:
+        state = load_file(weights)
+        network = ADDiffDose(config)
+        network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(f"The model file {weights} does not fit its card ({str(error).splitlines()[0]}); install the extension again.") from error
+    return Bundle(network.eval().requires_grad_(False), card)
+
+
+def save_bundle(folder: Path, network: ADDiffDose, card: dict[str, Any]) -> dict[str, Any]:
+    """Write `network` as half-precision weights with its card; returns the card with configuration and SHA-256 filled in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / WEIGHTS_FILE) as unfinished:
+        save_file({name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}, unfinished)
+    complete = {**card, "network": network.config.as_dict(), "sha256": file_sha256(folder / WEIGHTS_FILE)}
+    with whole_file(folder / CARD_FILE) as unfinished:
+        unfinished.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    return complete
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

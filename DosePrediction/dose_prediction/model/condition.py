@@ -1,0 +1,115 @@
+"""A case as the network sees it: volume channels on the region's grid, and one token for each thing that the plan says.
+
+Every number is scaled to about -1..1.  The order of channels and of a token's features is part of a released model: changing it needs a new training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dose_prediction.case import Beam
+from dose_prediction.physics.prior import PhysicsPrior
+from dose_prediction.region import PlanningRegion
+
+DOSE_SCALE_GY = 70.0
+DISTANCE_SCALE_MM = 50.0
+# Organs that the model has a channel for, by TG-263 name.
+ORGANS = ("Brainstem", "SpinalCord", "Parotid_R", "Parotid_L", "Esophagus", "Larynx", "Bone_Mandible")
+CHANNELS = ("ct", "prior", "open_field", "prescription", "distance", "body", *ORGANS)
+FIRST_ORGAN = CHANNELS.index(ORGANS[0])
+SITES = ("head_and_neck",)
+MULTIPLE = 16  # the network halves every axis four times
+
+# A token: one-hot kind, one-hot subject (organ or target rank), numbers.
+TOKEN_KINDS = ("site", "prescription", "beam", "voxel", "goal_mean", "goal_max")
+TARGET_RANKS = 3
+SUBJECTS = len(ORGANS) + TARGET_RANKS
+NUMBERS = 5
+TOKEN_SIZE = len(TOKEN_KINDS) + SUBJECTS + NUMBERS
+
+
+@dataclass(frozen=True)
+class DoseGoal:
+    """A dose that an organ is to keep to: its mean, or its maximum (D0.1cc), in Gy."""
+
+    organ: str
+    metric: str  # "mean" or "max"
+    limit_gy: float
+
+
+def volume_channels(region: PlanningRegion, prior: PhysicsPrior) -> NDArray[np.float32]:
+    """(channels, z, y, x) as listed in `CHANNELS`; organs that were not contoured are empty."""
+    volumes = np.zeros((len(CHANNELS), *region.grid.shape), np.float32)
+    prescription = region.prescription_map_gy
+    distance = ndimage.distance_transform_edt(prescription == 0, sampling=region.grid.spacing_zyx_mm)
+    depth = ndimage.distance_transform_edt(prescription > 0, sampling=region.grid.spacing_zyx_mm)
+    volumes[0] = np.clip(region.ct_hu, -1000.0, 2000.0) / 1000.0
+    volumes[1] = prior.dose_gy / DOSE_SCALE_GY
+    volumes[2] = prior.open_field
+    volumes[3] = prescription / DOSE_SCALE_GY
+    volumes[4] = np.clip((distance - depth) / DISTANCE_SCALE_MM, -1.0, 3.0)
+    volumes[5] = region.body
+    for i, organ in enumerate(ORGANS):
+        if organ in region.organs:
+            volumes[FIRST_ORGAN + i] = region.organs[organ]
+    return volumes
+
+
+def plan_tokens(region: PlanningRegion, beams: Sequence[Beam]) -> NDArray[np.float32]:
+    """Tokens (n, TOKEN_SIZE): site, voxel size, a token a prescription and a beam.  `goal_tokens` may follow them."""
+    tokens = [_token("site", None, 1.0), _token("voxel", None, *(spacing / 5.0 for spacing in region.grid.spacing_mm))]
+    for rank, target in enumerate(region.targets):
+        litres = float(target.fraction.sum()) * region.grid.voxel_volume_mm3 / 1e6
+        tokens.append(_token("prescription", len(ORGANS) + min(rank, TARGET_RANKS - 1), target.prescription_gy / DOSE_SCALE_GY, litres))
+    for beam in beams:
+        gantry, couch = np.deg2rad([beam.gantry_deg, beam.couch_deg])
+        tokens.append(_token("beam", None, np.sin(gantry), np.cos(gantry), np.sin(couch), np.cos(couch), beam.energy_mv / 10.0))
+    return np.stack(tokens)
+
+
+def goal_tokens(goals: Sequence[DoseGoal]) -> NDArray[np.float32]:
+    """A token (n, TOKEN_SIZE) a goal."""
+    tokens = [_token(f"goal_{goal.metric}", ORGANS.index(goal.organ), goal.limit_gy / DOSE_SCALE_GY) for goal in goals]
+    return np.stack(tokens) if tokens else np.zeros((0, TOKEN_SIZE), np.float32)
+
+
+def _token(kind: str, subject: int | None, *numbers: float) -> NDArray[np.float32]:
+    token = np.zeros(TOKEN_SIZE, np.float32)
+    token[TOKEN_KINDS.index(kind)] = 1.0
+    if subject is not None:
+        token[len(TOKEN_KINDS) + subject] = 1.0
+    start = len(TOKEN_KINDS) + SUBJECTS
+    token[start : start + len(numbers)] = numbers
+    return token
+
+
+def padded(volumes: torch.Tensor) -> torch.Tensor:
+    """Volumes (..., z, y, x) padded with zeros at the high ends until every axis is a multiple of `MULTIPLE`."""
+    ends = [(-size) % MULTIPLE for size in volumes.shape[-3:]]
+    return torch.nn.functional.pad(volumes, (0, ends[2], 0, ends[1], 0, ends[0]))
+
+
+def mirrored_channels(volumes: torch.Tensor) -> torch.Tensor:
+    """The channels (..., channels, z, y, x) of the patient's mirror image: left and right change places, and so do paired organs."""
+    order = list(range(len(CHANNELS)))
+    left, right = CHANNELS.index("Parotid_L"), CHANNELS.index("Parotid_R")
+    order[left], order[right] = right, left
+    return volumes[..., order, :, :, :].flip(-1)
+
+
+def mirrored_tokens(tokens: torch.Tensor) -> torch.Tensor:
+    """The tokens (..., n, TOKEN_SIZE) of the mirror image: gantry and couch angles change sign, paired organs change places."""
+    mirrored = tokens.clone()
+    start = len(TOKEN_KINDS) + SUBJECTS
+    is_beam = tokens[..., TOKEN_KINDS.index("beam")] > 0.5
+    for sine in (start, start + 2):
+        mirrored[..., sine] = torch.where(is_beam, -tokens[..., sine], tokens[..., sine])
+    left, right = (len(TOKEN_KINDS) + ORGANS.index(organ) for organ in ("Parotid_L", "Parotid_R"))
+    mirrored[..., [left, right]] = tokens[..., [right, left]]
+    return mirrored

@@ -1,0 +1,75 @@
+"""Building blocks of the networks: residual blocks, resampling and attention over tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 x 3 convolutions with group normalisation; an embedding, where there is one, scales and shifts the middle (FiLM)."""
+
+    def __init__(self, channels: int, embedding: int = 0) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * channels) if embedding else None
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.conv1(nn.functional.silu(self.norm1(x)))
+        h = self.norm2(h)
+        if self.modulation is not None and embedding is not None:
+            scale, shift = self.modulation(embedding)[:, :, None, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.conv2(nn.functional.silu(h))
+
+
+def downsample(channels_in: int, channels_out: int) -> nn.Conv3d:
+    """Halves every axis."""
+    return nn.Conv3d(channels_in, channels_out, 2, stride=2)
+
+
+def upsample(channels_in: int, channels_out: int) -> nn.ConvTranspose3d:
+    """Doubles every axis."""
+    return nn.ConvTranspose3d(channels_in, channels_out, 2, stride=2)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries (batch, n, channels) to a context (batch, m, context channels), added to the queries."""
+
+    def __init__(self, channels: int, context_channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.query = nn.Linear(channels, channels)
+        self.key_value = nn.Linear(context_channels, 2 * channels)
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        normed = self.norm(x)
+        query = self._split(self.query(normed))  # (batch, heads, n, channels / heads)
+        key, value = (self._split(part) for part in self.key_value(normed if context is None else context).chunk(2, dim=-1))
+        attended = nn.functional.scaled_dot_product_attention(query, key, value)
+        return x + self.out(attended.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def sinusoids(values: Tensor, size: int, longest: float) -> Tensor:
+    """Sines and cosines (..., size) of `values` (...) at wavelengths from 2 pi to 2 pi times `longest`, geometrically spaced."""
+    frequencies = longest ** -torch.linspace(0, 1, size // 2, device=values.device)
+    phases = values[..., None].float() * frequencies
+    return torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+
+def position_code(shape: tuple[int, int, int], size: int, device: torch.device) -> Tensor:
+    """Positions of a (z, y, x) lattice relative to its centre, coded for attention: (z * y * x, size); `size` divides by 6."""
+    axes = [torch.arange(n, device=device) - (n - 1) / 2 for n in shape]
+    lattice = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 2)
+    return sinusoids(lattice, size // 3, 20.0).flatten(1)

@@ -1,0 +1,60 @@
+"""The whole network: CT autoencoder, condition encoder and denoiser, built from one small configuration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dose_prediction.model.autoencoder import CTAutoencoder
+from dose_prediction.model.condition_encoder import Condition, ConditionEncoder
+from dose_prediction.model.denoiser import Denoiser
+from dose_prediction.model.diffusion import Network, NoiseLevels
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the network; saved in a released model's card."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 192)  # channels at 1/2, 1/4, 1/8 and 1/16 of the resolution
+    encoder_blocks: tuple[int, ...] = (1, 2, 2, 1)
+    denoiser_blocks: tuple[int, ...] = (1, 2, 2, 1)
+    context: int = 96
+    latent: int = 32
+    autoencoder_widths: tuple[int, ...] = (16, 32, 64, 96)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"Network configuration has the unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+        sizes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**sizes)
+
+
+class ADDiffDose(nn.Module):
+    """CT autoencoder, condition encoder and denoiser together."""
+
+    def __init__(self, config: NetworkConfig, levels: NoiseLevels | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.levels = levels or NoiseLevels()
+        self.autoencoder = CTAutoencoder(config.autoencoder_widths, config.latent)
+        self.condition_encoder = ConditionEncoder(config.widths, config.encoder_blocks, config.context, config.latent)
+        self.denoiser = Denoiser(config.widths, config.denoiser_blocks, config.context)
+
+    def condition(self, volumes: Tensor, tokens: Tensor) -> Condition:
+        """Encode a case once: `volumes` (batch, channels, z, y, x), axes multiples of 16; `tokens` (batch, n, TOKEN_SIZE)."""
+        with torch.no_grad():  # the autoencoder is trained first, on its own, and then frozen
+            latent, _ = self.autoencoder.encode(volumes[:, :1])
+        return self.condition_encoder(volumes, latent, tokens)
+
+    def bound(self, condition: Condition) -> Network:
+        """The denoiser with its condition, as `diffusion` wants it."""
+        return lambda noisy, code: self.denoiser(noisy, code, condition)

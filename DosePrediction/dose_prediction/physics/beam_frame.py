@@ -1,0 +1,60 @@
+"""Where a beam stands in the patient: IEC 61217 angles to LPS vectors, for a head-first supine patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_prediction.case.beam import Beam
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BeamFrame:
+    """A divergent beam's own axes, unit vectors in LPS.
+
+    `u` and `v` span the isocentre plane (IEC beam-limiting-device X and Y), `w` points from the source to the isocentre; `source_axis_mm` is the
+    distance from the source to the isocentre.
+    """
+
+    isocentre_mm: Vector
+    u: Vector
+    v: Vector
+    w: Vector
+    source_axis_mm: float
+
+    @property
+    def source_mm(self) -> Vector:
+        return self.isocentre_mm - self.source_axis_mm * self.w
+
+    def project(self, points_mm: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Divergent projection of LPS points (n, 3): coordinates u and v on the isocentre plane and distance from the source along the axis, mm."""
+        axes = np.stack([self.u, self.v, self.w], axis=1).astype(np.float32)
+        along = (points_mm - self.isocentre_mm).astype(np.float32) @ axes
+        distance = self.source_axis_mm + along[:, 2]
+        magnification = self.source_axis_mm / distance
+        return along[:, 0] * magnification, along[:, 1] * magnification, distance
+
+
+def beam_frame(beam: Beam, isocentre_mm: tuple[float, float, float], source_axis_mm: float) -> BeamFrame:
+    """The frame of `beam` about `isocentre_mm`.
+
+    Gantry 0 enters from anterior, gantry 90 from the patient's left; couch angles turn the table counter-clockwise seen from above; collimator
+    angles turn the leaves counter-clockwise seen from the source (IEC 61217).
+    """
+    gantry, couch, collimator = np.deg2rad([beam.gantry_deg, beam.couch_deg, beam.collimator_deg])
+    # In the fixed system: X to the patient's left, Y to superior, Z up, for a head-first supine patient on an unturned table.
+    x_gantry = np.array([np.cos(gantry), 0.0, -np.sin(gantry)])
+    y_gantry = np.array([0.0, 1.0, 0.0])
+    to_source = np.array([np.sin(gantry), 0.0, np.cos(gantry)])
+    x_leaves = np.cos(collimator) * x_gantry + np.sin(collimator) * y_gantry
+    y_leaves = -np.sin(collimator) * x_gantry + np.cos(collimator) * y_gantry
+    table = np.array([[np.cos(couch), np.sin(couch), 0.0], [-np.sin(couch), np.cos(couch), 0.0], [0.0, 0.0, 1.0]])
+    lps_from_table = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    to_patient = lps_from_table @ table
+    return BeamFrame(
+        np.asarray(isocentre_mm, dtype=float), to_patient @ x_leaves, to_patient @ y_leaves, -(to_patient @ to_source), float(source_axis_mm)
+    )

@@ -1,0 +1,79 @@
+"""Fluence optimisation: beamlet weights that meet per-voxel dose goals, found in a second or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from dose_prediction.physics.pencil_beam import PencilBeams
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelGoals:
+    """What is wanted of the dose at each of n points: squared deviations below `lower_gy` and above `upper_gy`, weighted.
+
+    `quadratic_weight` weighs the squared dose itself (as low as reasonably achievable).  All are (n,) tensors; the weights carry the normalisation.
+    """
+
+    lower_gy: torch.Tensor
+    lower_weight: torch.Tensor
+    upper_gy: torch.Tensor
+    upper_weight: torch.Tensor
+    quadratic_weight: torch.Tensor
+
+    def cost(self, dose_gy: torch.Tensor) -> torch.Tensor:
+        under = torch.relu(self.lower_gy - dose_gy)
+        over = torch.relu(dose_gy - self.upper_gy)
+        return (self.lower_weight * under**2 + self.upper_weight * over**2 + self.quadratic_weight * dose_gy**2).sum()
+
+
+def roughness(maps: torch.Tensor) -> torch.Tensor:
+    """Sum of squared differences between neighbouring beamlets of fluence maps (beams, rows, columns)."""
+    return (maps[:, 1:] - maps[:, :-1]).square().sum() + (maps[:, :, 1:] - maps[:, :, :-1]).square().sum()
+
+
+def optimise_fluence(
+    beams: PencilBeams,
+    goals: VoxelGoals,
+    start: torch.Tensor,
+    iterations: int,
+    smoothness: float = 0.0,
+    on_iteration: Callable[[int], None] | None = None,
+) -> torch.Tensor:
+    """Non-negative beamlet weights (n,) that lower `goals.cost` plus `smoothness` times the maps' roughness, by L-BFGS-B from `start` (n,).
+
+    `on_iteration` is called with the number of iterations done and may raise to stop.
+    """
+    # One common scale makes the problem well conditioned whatever the units of the fluence are.
+    scale = float(start.mean().clamp_min(1e-12))
+
+    def cost_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        beamlets = torch.tensor(x * scale, dtype=start.dtype, requires_grad=True)
+        maps = beams.to_maps(beamlets)
+        cost = goals.cost(beams.dose(maps)) + smoothness * roughness(maps / scale)
+        (gradient,) = torch.autograd.grad(cost, beamlets)
+        return float(cost.detach()), gradient.numpy().astype(np.float64) * scale
+
+    done = 0
+
+    def count(_: NDArray[np.float64]) -> None:
+        nonlocal done
+        done += 1
+        if on_iteration is not None:
+            on_iteration(done)
+
+    result = minimize(
+        cost_and_gradient,
+        start.numpy().astype(np.float64) / scale,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * len(start),
+        callback=count,
+        options={"maxiter": iterations, "maxcor": 15, "maxfun": 2 * iterations + 5},
+    )
+    return torch.tensor(result.x * scale, dtype=start.dtype)

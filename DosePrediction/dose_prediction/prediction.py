@@ -1,0 +1,215 @@
+"""One prediction: a case goes in, the dose of a good plan comes out, with where it came from.
+
+    case -> planning region -> physics prior -> condition encoder, once -> expected dose and samples -> dose on the case's own grid
+
+Every stage is a function from values to values.  Between steps the progress is told and a cancel is obeyed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dose_prediction import __version__
+from dose_prediction.case import PlanCase
+from dose_prediction.device import choose_device, working_precision
+from dose_prediction.model import diffusion
+from dose_prediction.model.bundle import Bundle
+from dose_prediction.model.condition import ORGANS, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
+from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
+from dose_prediction.region import PlanningRegion, onto_case_grid, planning_region
+
+Volume = NDArray[np.float32]
+SAMPLING_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: the stage in words and the fraction of the whole run that is done, 0 to 1."""
+
+    stage: str
+    fraction: float
+
+
+class Cancelled(Exception):
+    """The run was cancelled between two of its steps."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a dose came from.  Holds no name, date or other trace of a patient; `case_sha256` is a digest of the input."""
+
+    product: str
+    model_version: str
+    model_sha256: str
+    seed: int
+    samples: int
+    sampling_steps: int
+    device: str
+    precision: str
+    case_sha256: str
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A predicted dose in Gy on the case's grid (z, y, x): zero outside the body, never negative, never NaN.
+
+    `dose_gy` is the expected dose, `prior_gy` the physics prior that it started from; `samples_gy` are single plausible plans and `spread_gy` their
+    standard deviation, where samples were asked for.
+    """
+
+    dose_gy: Volume
+    prior_gy: Volume
+    samples_gy: tuple[Volume, ...]
+    spread_gy: Volume | None
+    provenance: Provenance
+
+
+def predict(
+    case: PlanCase,
+    model: Bundle,
+    *,
+    samples: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Prediction:
+    """The dose that a good plan would give `case`.
+
+    The same case, model, seed and machine give the same dose.  Raises Cancelled when `is_cancelled` says so between steps, DeviceError and CaseError
+    for input that cannot be used.
+    """
+    if not 0 <= samples <= 100:
+        raise ValueError(f"Number of samples is {samples}; give 0 to 100.")
+    torch_device = choose_device(device)
+    precision = working_precision(torch_device)
+    run = _Run(on_progress, is_cancelled, steps=4 + samples * SAMPLING_STEPS)
+
+    with run.stage("Preparing the case"):
+        region = planning_region(case)
+    prior = _prior(case, region, run)
+    with run.stage("Encoding the case"), _autocast(torch_device, precision):
+        network = model.network.to(torch_device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        volumes = padded(torch.from_numpy(volume_channels(region, prior)))[None].to(torch_device, memory_format=torch.channels_last_3d)
+        tokens = torch.from_numpy(plan_tokens(region, case.beams))[None].to(torch_device)
+        conditions = (network.condition(volumes, tokens), network.condition(mirrored_channels(volumes), mirrored_tokens(tokens)))
+    shape = (1, 1, *volumes.shape[2:])
+    with run.stage("Predicting the dose"), _autocast(torch_device, precision):
+        direct, mirrored = (diffusion.expected(network.bound(condition), shape, network.levels, torch_device) for condition in conditions)
+        residual = 0.5 * (direct + mirrored.flip(-1))
+    drawn: list[torch.Tensor] = []
+    if samples:
+        with run.stage("Sampling plans", steps=samples * SAMPLING_STEPS), _autocast(torch_device, precision):
+            for index in range(samples):
+                drawn.append(_sampled(network.bound(conditions[0]), shape, network.levels, torch_device, (seed, index), run))
+    with run.stage("Finishing"):
+        dose = _finished(residual, prior, region, case)
+        plans = tuple(_finished(x, prior, region, case) for x in drawn)
+        spread = np.std(plans, axis=0, dtype=np.float32) if plans else None
+        prior_gy = _on_case(prior.dose_gy, region, case)
+    provenance = Provenance(
+        product=f"DosePrediction {__version__}",
+        model_version=model.version,
+        model_sha256=model.sha256,
+        seed=seed,
+        samples=samples,
+        sampling_steps=SAMPLING_STEPS if samples else 1,
+        device=str(torch_device),
+        precision=str(precision).removeprefix("torch."),
+        case_sha256=case.digest,
+        stage_seconds={name: round(seconds, 3) for name, seconds in run.seconds.items()},
+        warnings=_warnings(case, model),
+    )
+    return Prediction(dose, prior_gy, plans, spread, provenance)
+
+
+class _Run:
+    """Progress, cancel and stopwatch of one run."""
+
+    def __init__(self, on_progress: Callable[[Progress], None] | None, is_cancelled: Callable[[], bool] | None, steps: int) -> None:
+        self.on_progress, self.is_cancelled = on_progress, is_cancelled
+        self.steps, self.done = steps + 1, 0.0
+        self.seconds: dict[str, float] = {}
+        self.name = ""
+
+    @contextmanager
+    def stage(self, name: str, steps: int = 1) -> Iterator[None]:
+        self.name = name
+        self.report(0.0)
+        before, start = self.done, time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self.done = before + steps
+        if name == "Finishing":
+            self.report(0.0)
+
+    def report(self, within: float) -> None:
+        """Tell how far the run is, `within` steps into the stage, and obey a cancel."""
+        if self.is_cancelled is not None and self.is_cancelled():
+            raise Cancelled(f"Cancelled during: {self.name}.")
+        if self.on_progress is not None:
+            self.on_progress(Progress(self.name, min(1.0, (self.done + within) / self.steps)))
+
+
+def _prior(case: PlanCase, region: PlanningRegion, run: _Run) -> PhysicsPrior:
+    objective = PlanObjective()
+    with run.stage("Physics prior"):
+        traced = trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.beams)))
+        return physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0)))
+
+
+def _sampled(
+    network: diffusion.Network, shape: tuple[int, ...], levels: diffusion.NoiseLevels, device: torch.device, seed: tuple[int, int], run: _Run
+) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    before = seed[1] * SAMPLING_STEPS
+    return diffusion.sample(network, shape, levels, SAMPLING_STEPS, generator, device, on_step=lambda done: run.report(before + done))
+
+
+def _finished(residual: torch.Tensor, prior: PhysicsPrior, region: PlanningRegion, case: PlanCase) -> Volume:
+    """The dose on the case's grid of a residual on the padded grid of the region."""
+    depth, height, width = region.grid.shape
+    correction = residual[0, 0, :depth, :height, :width].float().cpu().numpy() * diffusion.RESIDUAL_SCALE_GY
+    if not np.isfinite(correction).all():
+        raise FloatingPointError("The network returned values that are not numbers; the model does not fit this case.")
+    return _on_case(np.where(region.body, np.maximum(prior.dose_gy + correction, 0), 0).astype(np.float32), region, case)
+
+
+def _on_case(dose_gy: Volume, region: PlanningRegion, case: PlanCase) -> Volume:
+    return np.where(case.body, np.maximum(onto_case_grid(dose_gy, region, case), 0), 0).astype(np.float32)
+
+
+@contextmanager
+def _autocast(device: torch.device, precision: torch.dtype) -> Iterator[None]:
+    with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+        yield
+
+
+def _warnings(case: PlanCase, model: Bundle) -> list[str]:
+    """What of the case the model was not trained on, in sentences."""
+    found = []
+    unseen = sorted({organ.role.standard_name for organ in case.organs} - set(ORGANS))
+    if unseen:
+        found.append(f"The model does not know {', '.join(unseen)}; the physics prior spares them, the model does not look at them.")
+    trained = set(map(float, model.card.get("trained_prescriptions_gy", [])))
+    strange = sorted({target.role.prescription_gy or 0.0 for target in case.targets} - trained)
+    if trained and strange:
+        ours, theirs = (", ".join(f"{dose:g}" for dose in sorted(doses)) for doses in (strange, trained))
+        found.append(f"No training plan has a prescription of {ours} Gy (trained: {theirs} Gy); check the dose with care.")
+    beams = model.card.get("trained_gantry_deg")
+    if beams and sorted(beam.gantry_deg for beam in case.beams) != sorted(map(float, beams)):
+        found.append("The beams differ from those of the training plans; the physics prior follows them, the model has not seen them.")
+    return found

@@ -1,0 +1,165 @@
+"""The planning region: the part of a case that is computed, on the grid that it is computed on.
+
+A prediction needs the body near the targets, at a few millimetres; a CT may be far larger and finer, or oblique.  The region is cut out along the
+patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so that nothing is resampled; others are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dose_prediction.case import CaseError, Grid, PlanCase
+
+MARGIN_MM = 100.0  # kept above and below the targets; across the body everything is kept
+# Along x, y, z: spacing kept as it is, and the spacing used where it is outside that range.
+NATIVE_SPACING_MM = ((3.4, 5.5), (3.4, 5.5), (1.5, 4.0))
+RESAMPLED_SPACING_MM = (4.0, 4.0, 3.0)
+MAX_VOXELS = 4_000_000
+
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A target in the region: its prescription and the part of each voxel that it fills (z, y, x), 0 to 1."""
+
+    prescription_gy: float
+    fraction: Volume
+
+
+@dataclass(frozen=True, eq=False)
+class PlanningRegion:
+    """A case on the grid that it is computed on: axis-aligned, CT in HU, structures as the fraction of each voxel that they fill.
+
+    `targets` has one entry a prescription, highest first; `organs` goes by TG-263 name.  `body` holds the voxels that may receive dose.
+    """
+
+    grid: Grid
+    ct_hu: Volume
+    body: NDArray[np.bool_]
+    targets: tuple[Target, ...]
+    organs: dict[str, Volume]
+
+    @property
+    def prescription_map_gy(self) -> Volume:
+        """The prescription of the target that holds each voxel, the highest where targets overlap, 0 elsewhere."""
+        dose = np.zeros(self.grid.shape, np.float32)
+        for target in reversed(self.targets):
+            dose = np.where(target.fraction >= 0.5, np.float32(target.prescription_gy), dose)
+        return dose
+
+
+def planning_region(case: PlanCase) -> PlanningRegion:
+    """Cut out and, where needed, resample the part of `case` that is computed."""
+    grid = _region_grid(case)
+    carry = _Carrier(case.grid, grid)
+    targets: dict[float, Volume] = {}
+    for structure in case.targets:
+        prescription = structure.role.prescription_gy or 0.0
+        fraction = carry.mask(structure.mask)
+        targets[prescription] = np.maximum(targets[prescription], fraction) if prescription in targets else fraction
+    organs: dict[str, Volume] = {}
+    for structure in case.organs:
+        name = structure.role.standard_name
+        fraction = carry.mask(structure.mask)
+        organs[name] = np.maximum(organs[name], fraction) if name in organs else fraction
+    body = carry.mask(case.body) >= 0.5
+    return PlanningRegion(
+        grid, carry.image(case.ct_hu, outside=-1024.0), body, tuple(Target(p, targets[p]) for p in sorted(targets, reverse=True)), organs
+    )
+
+
+def onto_region(volume: Volume, case: PlanCase, region: PlanningRegion) -> Volume:
+    """A volume of the case (z, y, x) on the region's grid, zero outside the case."""
+    return _Carrier(case.grid, region.grid).image(volume, outside=0.0)
+
+
+def onto_case_grid(volume: Volume, region: PlanningRegion, case: PlanCase) -> Volume:
+    """A volume of the region (z, y, x) on the case's own grid, linearly interpolated and zero outside the region."""
+    return _Carrier(region.grid, case.grid).image(volume, outside=0.0)
+
+
+def _region_grid(case: PlanCase) -> Grid:
+    """The axis-aligned grid that holds the body from `MARGIN_MM` below the targets to as much above them."""
+    body = _extent(case.body, case.grid)
+    target = _extent(np.logical_or.reduce([structure.mask for structure in case.targets]), case.grid)
+    low = np.maximum(body[0], [-np.inf, -np.inf, target[0][2] - MARGIN_MM])
+    high = np.minimum(body[1], [np.inf, np.inf, target[1][2] + MARGIN_MM])
+    low, high = np.minimum(low, target[0]), np.maximum(high, target[1])
+    native = case.grid.is_axis_aligned and all(
+        lowest <= spacing <= highest for spacing, (lowest, highest) in zip(case.grid.spacing_mm, NATIVE_SPACING_MM, strict=True)
+    )
+    if native:
+        start = np.maximum(np.rint(case.grid.index_from_world(low)).astype(int), 0)
+        stop = np.minimum(np.rint(case.grid.index_from_world(high)).astype(int) + 1, case.grid.shape)
+        grid = case.grid.cropped(tuple(start.tolist()), tuple((stop - start).tolist()))
+    else:
+        spacing = np.array(RESAMPLED_SPACING_MM)
+        size = np.maximum(np.ceil((high - low) / spacing).astype(int) + 1, 1)
+        grid = Grid(tuple(size[::-1].tolist()), tuple(low.tolist()), tuple(spacing.tolist()))
+    if np.prod(grid.shape) > MAX_VOXELS:
+        raise CaseError(
+            f"The body near the targets takes {np.prod(grid.shape):,} voxels of {grid.spacing_mm} mm, more than {MAX_VOXELS:,}; "
+            "check the body contour and the image spacing, or crop the CT."
+        )
+    return grid
+
+
+def _extent(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest LPS coordinates of the voxel centres in `mask`."""
+    bounds = [np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))[[0, -1]] for axis in range(3)]
+    corners = grid.world_from_index(np.stack(np.meshgrid(*bounds, indexing="ij"), -1).reshape(-1, 3))
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+class _Carrier:
+    """Carries volumes from one grid to another: by slicing where the voxels coincide, else averaged down and linearly interpolated."""
+
+    def __init__(self, source: Grid, to: Grid) -> None:
+        self.source, self.to = source, to
+        start = source.index_from_world(to.world_from_index((0, 0, 0)))
+        same_axes = np.allclose(source.direction, to.direction, atol=1e-6) and np.allclose(source.spacing_mm, to.spacing_mm, rtol=1e-6)
+        self.start = np.rint(start).astype(int) if same_axes and np.allclose(start, np.rint(start), atol=1e-3) else None
+        # Averaging blocks of voxels before going to a coarser grid keeps what lies between its points.
+        axis_spacing = np.abs(np.asarray(source.direction).T @ np.asarray(to.spacing_mm))
+        self.shrink = [max(1, int(wanted / have + 0.01)) for wanted, have in zip(axis_spacing, source.spacing_mm, strict=True)]
+
+    def mask(self, mask: NDArray[np.bool_]) -> Volume:
+        return self.image(mask.astype(np.float32), outside=0.0)
+
+    def image(self, volume: Volume, outside: float) -> Volume:
+        if self.start is not None:
+            return self._sliced(volume, outside)
+        image = _sitk_image(volume, self.source)
+        if max(self.shrink) > 1:
+            image = sitk.BinShrink(image, self.shrink)
+        reference = _sitk_image(np.zeros((1, 1, 1), np.float32), self.to)
+        resampler = sitk.ResampleImageFilter()
+        resampler.SetReferenceImage(reference)
+        resampler.SetSize(self.to.shape[::-1])
+        resampler.SetInterpolator(sitk.sitkLinear)
+        resampler.SetDefaultPixelValue(outside)
+        return sitk.GetArrayFromImage(resampler.Execute(image)).astype(np.float32)
+
+    def _sliced(self, volume: Volume, outside: float) -> Volume:
+        assert self.start is not None
+        result = np.full(self.to.shape, outside, np.float32)
+        inner, outer = [], []
+        for start, size, available in zip(self.start.tolist(), self.to.shape, self.source.shape, strict=True):
+            first, last = max(start, 0), min(start + size, available)
+            outer.append(slice(first, max(first, last)))
+            inner.append(slice(first - start, max(first, last) - start))
+        result[tuple(inner)] = volume[tuple(outer)]
+        return result
+
+
+def _sitk_image(volume: Volume, grid: Grid) -> sitk.Image:
+    image = sitk.GetImageFromArray(volume)
+    image.SetOrigin(grid.origin_mm)
+    image.SetSpacing(grid.spacing_mm)
+    image.SetDirection([value for row in grid.direction for value in row])
+    return image

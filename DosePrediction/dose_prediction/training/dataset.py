@@ -1,0 +1,94 @@
+"""Training cases, prepared once: region, physics prior and channels of every OpenKBP case, cached as one file a case.
+
+Preparing goes through the same functions as a prediction, so that the network meets in use what it was trained on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from dose_prediction import openkbp
+from dose_prediction.case import CaseError
+from dose_prediction.model.condition import CHANNELS, FIRST_ORGAN, ORGANS, plan_tokens, volume_channels
+from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
+from dose_prediction.output_files import whole_file
+from dose_prediction.physics.prior import PlanObjective, physics_prior, trace_beams
+from dose_prediction.region import onto_region, planning_region
+
+STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCase:
+    """One case as the loop uses it, on the grid of its region.
+
+    `volumes` (channels, z, y, x) and `residual` (z, y, x), which is (reference - prior) / RESIDUAL_SCALE_GY inside the body and 0 outside, are
+    float16; `tokens` (n, TOKEN_SIZE) float32; `voxel_mm3` the volume of a voxel.
+    """
+
+    name: str
+    volumes: NDArray[np.float16]
+    residual: NDArray[np.float16]
+    tokens: NDArray[np.float32]
+    voxel_mm3: float
+
+    @property
+    def body(self) -> NDArray[np.bool_]:
+        return self.volumes[CHANNELS.index("body")] > 0.5
+
+
+def structures_in(volumes: torch.Tensor) -> list[tuple[bool, torch.Tensor]]:
+    """Whether it is a target, and the flat voxel indices, of every structure in the channels (channels, z, y, x)."""
+    prescription = volumes[CHANNELS.index("prescription")].flatten()
+    found = [(True, (prescription == value).nonzero()[:, 0]) for value in prescription.unique() if value > 0]
+    organs = [(False, (volumes[FIRST_ORGAN + i].flatten() > 0.5).nonzero()[:, 0]) for i in range(len(ORGANS))]
+    return found + [(is_target, voxels) for is_target, voxels in organs if len(voxels)]
+
+
+def prepare_cases(data: Path, cache: Path, workers: int | None = None) -> list[Path]:
+    """Prepare every `pt_*.npz` of `data` that is not in `cache` yet; returns the cached files in order of name."""
+    sources = sorted(data.glob("pt_*.npz"))
+    if not sources:
+        raise CaseError(f"No pt_*.npz in {data}; give the folder that holds the training cases.")
+    cache.mkdir(parents=True, exist_ok=True)
+    wanted = [cache / source.name for source in sources]
+    missing = [(source, file) for source, file in zip(sources, wanted, strict=True) if not file.exists()]
+    if missing:
+        with ProcessPoolExecutor(workers or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(tqdm(pool.map(_prepare, *zip(*missing, strict=True)), total=len(missing), desc="Preparing cases", unit="case"))
+    return wanted
+
+
+def load_cases(files: Sequence[Path]) -> list[TrainingCase]:
+    """All cases into memory, about 15 MB each."""
+    cases = []
+    for file in files:
+        with np.load(file, allow_pickle=False) as stored:
+            cases.append(TrainingCase(file.stem, stored["volumes"], stored["residual"], stored["tokens"], float(stored["voxel_mm3"])))
+    return cases
+
+
+def _prepare(source: Path, file: Path) -> None:
+    case = openkbp.read_npz(source)
+    reference = openkbp.read_reference(source)
+    region = planning_region(case)
+    prior = physics_prior(region, trace_beams(case, region), PlanObjective())
+    wanted = onto_region(reference.dose_gy, case, region)
+    residual = np.where(region.body, (wanted - prior.dose_gy) / RESIDUAL_SCALE_GY, 0)
+    with whole_file(file) as unfinished:
+        np.savez(
+            unfinished,
+            volumes=volume_channels(region, prior).astype(STORED),
+            residual=residual.astype(STORED),
+            tokens=plan_tokens(region, case.beams),
+            voxel_mm3=np.float64(region.grid.voxel_volume_mm3),
+        )
