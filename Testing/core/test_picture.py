@@ -28,9 +28,8 @@ def marked_case(direction: np.ndarray) -> tuple[PlanCase, np.ndarray]:
     radius = np.sqrt(x**2 + y**2 + z**2)
     ct = np.where(radius < 33, 0.0, -1000.0).astype(np.float32)
     dose = np.select([(x > 15) & (radius < 33), (y > 15) & (radius < 33), (z > 15) & (radius < 33)], [1.0, 2.0, 3.0])
-    case = PlanCase(
-        "ball", grid, ct, (Structure("PTV70", Role.target(70), radius < 8), Structure("BODY", Role.external(), radius < 33)), equispaced_beams(1)
-    )
+    structures = (Structure("PTV70", Role.target(70), radius < 8), Structure("BODY", Role.external(), radius < 33))
+    case = PlanCase("ball", grid, ct, structures, equispaced_beams(1))
     return case, dose
 
 
@@ -66,14 +65,14 @@ def test_every_target_and_organ_has_a_colour_of_its_own():
     assert len(set(colours.values())) == 3
 
 
-def test_the_picture_is_a_png_that_shows_dose_in_colour(tmp_path: Path):
+def test_the_picture_is_a_png_and_shows_dose_in_colour(tmp_path: Path):
     from matplotlib.image import imread
 
     case = water_case()
     dose = np.where(case.body, 60.0, 0.0).astype(np.float32)
-    write_picture(tmp_path / "case.png", case, dose, *dvh_curves(case, dose))
-    pixels = imread(tmp_path / "case.png")[..., :3]
-    assert pixels.shape[0] > 600 and pixels.shape[1] > 1000
-    axial = pixels[60:500, 20:350]  # the axial plane fills the upper left
-    coloured = (axial.max(axis=-1) - axial.min(axis=-1)) > 0.2
-    assert coloured.mean() > 0.3
+    coloured = []
+    for shown in (dose, np.zeros_like(dose)):
+        write_picture(tmp_path / "case.png", case, shown, *dvh_curves(case, dose))
+        pixels = imread(tmp_path / "case.png")[..., :3]
+        coloured.append(np.mean(np.ptp(pixels, axis=-1) > 0.2))
+    assert coloured[0] > coloured[1] + 0.1
