@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["close_modules", "load_module", "new_scene", "show_module", "start", "wait_until"]
+__all__ = ["close_modules", "load_module", "new_scene", "picture", "show_module", "start", "wait_until"]
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "DosePrediction"
 _started = False
+_keep: list[Any] = []  # the main window
 
 
 def start() -> None:
@@ -32,6 +33,7 @@ def start() -> None:
     from .module_registry import ModuleRegistry
     from .qmrml_widgets import QMRML_WIDGETS
     from .ui_files import UiLoader
+    from .window import MainWindow
 
     custom_widgets = CTK_WIDGETS | QMRML_WIDGETS
 
@@ -55,6 +57,7 @@ def start() -> None:
     slicer.mrmlScene, slicer.app = scene, pythonqt.to_python(qt_application)
     slicer.modules = ModuleRegistry(scene, logic)
     qt_application.set_up(scene, logic)
+    _keep.append(MainWindow(qt_application.layoutManager()))
     message_recorder.install()
     sys.excepthook = pythonqt_signals.report_exception
     _started = True
@@ -94,14 +97,23 @@ def load_module(name: str = "DosePrediction", folder: Path = MODULE_FOLDER) -> A
     return scripted_module.load_module(folder / f"{name}.py")
 
 
+def picture(path: Path, layout: int | None = None, size: tuple[int, int] = (1600, 1000)) -> None:
+    """Writes a picture of the whole window as PNG; without `layout`, with the 3-D view, the chart and the three slice views."""
+    from . import window
+
+    window.picture(path, layout, size)
+
+
 def show_module(name: str = "DosePrediction") -> Any:
     """Opens the module's panel and enters it, as a user does; returns the scripted widget."""
     import slicer
 
+    from . import pythonqt
+
     if not hasattr(slicer.modules, name.lower()):
         load_module(name)
-    panel = getattr(slicer.modules, name.lower()).widgetRepresentation()
-    panel.show()
+    module = getattr(slicer.modules, name.lower())
+    _keep[0].show_panel(name, module.title, pythonqt.to_qt(module.widgetRepresentation()))
     widget = getattr(slicer.modules, f"{name}Widget")
     widget.enter()
     slicer.app.processEvents()

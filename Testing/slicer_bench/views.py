@@ -47,6 +47,9 @@ class OffscreenView:
         self._interactor = vtk.vtkRenderWindowInteractor()
         self._interactor.SetRenderWindow(self.window)
 
+    def resize(self, size: tuple[int, int]) -> None:
+        self.window.SetSize(*size)
+
     def grab(self) -> NDArray[np.uint8]:
         self.window.Render()
         grabber = vtk.vtkWindowToImageFilter()
@@ -81,13 +84,8 @@ class SliceView(OffscreenView):
         application_logic.GetSliceLogics().AddItem(self.logic)
         self.logic.SetMRMLScene(node.GetScene())
         self.logic.SetSliceNode(node)
-        self._application_logic = application_logic
-        self._attached = False
         self._size = (0, 0)
-        self._resize(size)
-
-    def _attach(self) -> None:
-        # Displayable managers cost time and a graphics context: only for a view that somebody looks at.
+        self.resize(size)
         overlay = vtk.vtkRenderer()
         overlay.SetLayer(1)
         self.window.SetNumberOfLayers(2)
@@ -100,19 +98,16 @@ class SliceView(OffscreenView):
         self._actor.SetMapper(self._mapper)
         self._actor.GetProperty().SetDisplayLocationToBackground()
         self.renderer.AddViewProp(self._actor)
-        self.attach_managers(slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance(), _SLICE_MANAGERS, self._application_logic, self.node)
-        self._attached = True
+        self.attach_managers(slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance(), _SLICE_MANAGERS, application_logic, node)
 
-    def _resize(self, size: tuple[int, int]) -> None:
+    def resize(self, size: tuple[int, int]) -> None:
         if size != self._size:
             self._size = size
             self.window.SetSize(*size)
             self.logic.ResizeSliceNode(*size)
 
     def image(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        self._resize(size or self._size)
-        if not self._attached:
-            self._attach()
+        self.resize(size or self._size)
         connection = self.logic.GetImageDataConnection()
         self._actor.SetVisibility(connection is not None)
         self._mapper.SetInputConnection(connection)
@@ -131,22 +126,16 @@ class ThreeDView(OffscreenView):
         application_logic.GetViewLogics().AddItem(self.logic)
         self.logic.SetMRMLScene(node.GetScene())
         self.logic.AddViewNode(node.GetLayoutName())  # finds the node that is there
-        self._application_logic = application_logic
-        self._attached = False
         self._reset_wanted = True
         self.window.SetSize(*size)
+        self.attach_managers(slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), _THREE_D_MANAGERS, application_logic, node)
 
     def reset_camera(self) -> None:
         self._reset_wanted = True
 
     def image(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         if size is not None:
-            self.window.SetSize(*size)
-        if not self._attached:
-            self.attach_managers(
-                slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), _THREE_D_MANAGERS, self._application_logic, self.node
-            )
-            self._attached = True
+            self.resize(size)
         self.window.Render()
         if self._reset_wanted:
             self.renderer.ResetCamera()
@@ -175,7 +164,7 @@ class PlotView(OffscreenView):
 
     def image(self, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         if size is not None:
-            self.window.SetSize(*size)
+            self.resize(size)
         if self._scene_actor is not None:
             self.renderer.RemoveActor(self._scene_actor)
         self._scene_actor = vtk.vtkContextActor()
