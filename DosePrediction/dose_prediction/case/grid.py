@@ -31,7 +31,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         shape, origin, spacing = tuple(self.shape), tuple(self.origin_mm), tuple(self.spacing_mm)
-        if len(shape) != 3 or any(int(n) != n or n < 1 for n in shape):
+        if len(shape) != 3 or any(not 1 <= n < np.inf or int(n) != n for n in shape):
             raise CaseError(f"Grid shape is {shape}; give three positive whole numbers (slices, rows, columns).")
         if len(spacing) != 3 or not all(np.isfinite(s) and 0 < s <= MAX_SPACING_MM for s in spacing):
             raise CaseError(f"Grid spacing is {spacing} mm; each must be above 0 and at most {MAX_SPACING_MM:g} mm. Correct the image header.")

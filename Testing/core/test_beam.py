@@ -1,0 +1,77 @@
+"""Beams and lists of beams."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dose_prediction.case import Beam, CaseError, equispaced_beams, parse_beams
+
+
+def gantry(beams: tuple[Beam, ...]) -> list[float]:
+    return [one.gantry_deg for one in beams]
+
+
+def test_ellipsis_goes_on_in_equal_steps() -> None:
+    assert gantry(parse_beams("0,40,...,320")) == [0, 40, 80, 120, 160, 200, 240, 280, 320]
+    assert gantry(parse_beams("300, 280, …, 200")) == [300, 280, 260, 240, 220, 200]
+    assert gantry(parse_beams("181;270;0;90")) == [181, 270, 0, 90]
+    assert gantry(parse_beams("10,20,...,40,100")) == [10, 20, 30, 40, 100]
+
+
+def test_couch_follows_the_gantry_after_a_slash() -> None:
+    assert parse_beams("0, 30/90, 330/-90") == (Beam(0), Beam(30, 90), Beam(330, 270))
+
+
+def test_same_gantry_at_another_couch_is_another_beam() -> None:
+    assert len(parse_beams("30, 30/90")) == 2
+
+
+def test_angles_are_kept_between_0_and_360() -> None:
+    assert Beam(-40) == Beam(320)
+    assert Beam(360) == Beam(0)
+
+
+@given(st.integers(1, 72), st.floats(0, 359))
+def test_equispaced_beams_are_equally_far_apart(count: int, start_deg: float) -> None:
+    angles = gantry(equispaced_beams(count, start_deg))
+    assert len(angles) == count
+    assert angles[0] == pytest.approx(start_deg)
+    gaps = [(second - first) % 360 for first, second in zip(angles, angles[1:], strict=False)]
+    assert gaps == pytest.approx([360 / count] * (count - 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        (" , ", "is empty"),
+        ("0,abc", "'abc' is not a number"),
+        ("0,40/x", "not a number"),
+        ("nan", "angle is nan"),
+        ("0,400", "angle is 400"),
+        ("0,40,0", "gantry 0 twice"),
+        ("0,360", "gantry 0 twice"),
+        ("0,...,320", "two angles before it"),
+        ("0,40,...", "one after it"),
+        ("0,40,...,330", "do not reach 330"),
+        ("0,0,...,320", "do not reach 320"),
+        ("0,40,...,20", "do not reach 20"),
+    ],
+)
+def test_beam_list_that_makes_no_sense_is_refused(text: str, words: str) -> None:
+    with pytest.raises(CaseError, match=words):
+        parse_beams(text)
+
+
+@pytest.mark.parametrize("count", [0, -1, 361])
+def test_impossible_number_of_beams_is_refused(count: int) -> None:
+    with pytest.raises(CaseError, match="Number of beams"):
+        equispaced_beams(count)
+
+
+@pytest.mark.parametrize("energy_mv", [0, 30, float("nan")])
+def test_impossible_energy_is_refused(energy_mv: float) -> None:
+    with pytest.raises(CaseError, match="energy"):
+        Beam(0, energy_mv=energy_mv)
