@@ -26,7 +26,11 @@ def start() -> None:
     global _started
     if _started:
         return
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    if "PySide6" in sys.modules:
+        raise RuntimeError("PySide6 is already imported: start the bench first, it sets how enumerators behave")
+    os.environ["PYSIDE6_OPTION_PYTHON_ENUM"] = "3"  # integers, as in PythonQt
     slicer = _import_slicer()
     from . import application, message_recorder, pythonqt, pythonqt_signals, scripted_module
     from .ctk_widgets import CTK_WIDGETS
@@ -76,7 +80,7 @@ def _import_slicer() -> Any:
 
 
 def new_scene() -> None:
-    """Closes the scene, parameter nodes of scripted modules included, and forgets messages and slot errors."""
+    """Closes the scene, parameter nodes of scripted modules and the layout included, and forgets messages and slot errors."""
     import slicer
 
     from . import message_recorder, pythonqt_signals
@@ -84,6 +88,7 @@ def new_scene() -> None:
     slicer.mrmlScene.Clear(0)
     for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
         slicer.mrmlScene.RemoveNode(node)
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     slicer.app.processEvents()
     message_recorder.clear()
     pythonqt_signals.slot_errors.clear()

@@ -115,6 +115,8 @@ class LayoutManager(QtCore.QObject):
         return self._logic
 
     def _layout_modified(self) -> None:
+        if self._scene.IsClosing():  # the layout logic puts the layout back when the scene is closed
+            return
         self._make_views()
         arrangement = self.node().GetViewArrangement()
         if arrangement != self._layout:

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import enum
 import inspect
-import os
 import sys
 import types
 import typing
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-os.environ["PYSIDE6_OPTION_PYTHON_ENUM"] = "3"  # enumerators are int, as in PythonQt; read when PySide6 is first imported
 
 import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
