@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, metavar="DIR", help="training cases (pt_*.npz)")
     train.add_argument("--output", type=Path, required=True, metavar="DIR", help="where checkpoints and the finished model are written")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    train.add_argument("--validation", type=Path, metavar="DIR", help="cases that are scored during the training and never trained on")
+    train.add_argument("--steps", type=_count, metavar="N", help="number of training steps (default: as for the released model)")
     train.set_defaults(run=_train)
 
     phantom = commands.add_parser("phantom", help="write a head-and-neck phantom as a case to try things on")
@@ -215,9 +217,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from dose_prediction.training.loop import train
+    from dose_prediction.training.loop import TrainingSettings, train
 
-    train(options.data, options.output, resume=options.resume)
+    require_writable(options.output)
+    settings = TrainingSettings() if options.steps is None else TrainingSettings(steps=options.steps)
+    train(options.data, options.output, resume=options.resume, validation=options.validation, settings=settings)
     return 0
 
 
