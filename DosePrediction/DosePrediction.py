@@ -1,0 +1,97 @@
+"""The DosePrediction module as Slicer finds it: what it is called, its panel, its logic and its self-test.  The work is in DosePredictionLib."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+import slicer
+
+
+class DosePrediction(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("Dose Prediction")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Radiotherapy")]
+        parent.dependencies = []
+        parent.contributors = ["The DosePrediction contributors"]
+        parent.helpText = _(
+            "Predicts the dose that a good radiotherapy plan would give, from a CT, contours, prescriptions and beams. "
+            "Select a CT and a segmentation, check what each structure is, choose the beams and press Predict. "
+            'A step-by-step tutorial is in the <a href="https://github.com/DosePrediction/SlicerDosePrediction#readme">documentation</a>. '
+            "Research software, not for clinical use."
+        )
+        parent.acknowledgementText = _(
+            "The model follows ADDiff-Dose (arXiv:2508.02043) and was trained on the OpenKBP data set (Babier et al., Med Phys 48, 5549, 2021). "
+            "Please cite both if you publish results."
+        )
+
+
+class DosePredictionWidget(ScriptedLoadableModuleWidget):
+    """Puts the panel into Slicer's module area."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        self.panel = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        from DosePredictionLib.Widget import Panel
+
+        ui_widget = slicer.util.loadUI(self.resourcePath("UI/DosePrediction.ui"))
+        self.layout.addWidget(ui_widget)
+        ui_widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = DosePredictionLogic()
+        self.panel = Panel(slicer.util.childWidgetVariables(ui_widget), self.logic)
+
+    def enter(self):
+        self.panel.enter()
+
+    def exit(self):
+        self.panel.exit()
+
+    def cleanup(self):
+        if self.panel is not None:
+            self.panel.clean_up()
+
+
+class DosePredictionLogic(ScriptedLoadableModuleLogic):
+    """Gives the parameter node, and predictions to scripts."""
+
+    def parameters(self):
+        """The settings of the panel, as `DosePredictionLib.Parameters.Parameters`."""
+        from DosePredictionLib.Parameters import Parameters
+
+        return Parameters(self.getParameterNode())
+
+
+class DosePredictionTest(ScriptedLoadableModuleTest):
+    """Runs inside Slicer: the panel recognises the phantom's structures and can predict."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_segments_are_recognised_and_the_button_is_ready()
+
+    def test_segments_are_recognised_and_the_button_is_ready(self):
+        from DosePredictionLib.MissingInputs import missing_inputs
+        from DosePredictionLib.PhantomNodes import load_phantom
+        from DosePredictionLib.SegmentRoles import segment_rows
+
+        ct_node, segmentation_node = load_phantom()
+        parameters = DosePredictionLogic().parameters()
+        parameters.ct, parameters.segmentation = ct_node, segmentation_node
+        rows = segment_rows(segmentation_node)
+        self.assertIn("SpinalCord", [row.standard_name for row in rows])
+        self.assertEqual(missing_inputs(parameters, rows), ())
+        self.delayDisplay("The phantom is ready to be predicted.")

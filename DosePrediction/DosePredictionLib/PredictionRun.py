@@ -1,0 +1,156 @@
+"""One prediction from the press of the button to the dose on the screen, without ever holding up the window."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+import slicer
+from dose_prediction.case import CaseError, PlanCase
+from dose_prediction.case_files import write_case
+
+from .ResultNodes import RunRequest, show_result
+from .RunState import RunState, RunStateMachine, state_label
+from .SceneReader import read_case
+from .Signal import Signal
+from .Steps import Steps
+from .WorkerProcess import WorkerProtocol
+
+CANCEL_PATIENCE_MS = 1000
+# Parts of the progress bar: reading the scene, the worker, showing the result.
+READ_PART, WORKER_PART = 0.05, 0.90
+
+ShowResult = Callable[[RunRequest, PlanCase, dict[str, Any]], Generator[float, None, Any]]
+
+
+class PredictionRun:
+    """Takes a `RunRequest` through the states of `machine`; one at a time, the worker staying warm between them.
+
+    `progressed(stage, fraction)` while it goes on; then exactly one of `finished(dose_node)` and `stopped(sentence)`.
+    """
+
+    def __init__(self, worker: WorkerProtocol, show: ShowResult = show_result) -> None:
+        self.machine = RunStateMachine()
+        self.progressed = Signal()
+        self.finished = Signal()
+        self.stopped = Signal()
+        self._worker = worker
+        self._show = show
+        self._request: RunRequest | None = None
+        self._case: PlanCase | None = None
+        self._steps: Steps | None = None
+        self._folder: Path | None = None
+        self._patience = qt.QTimer()
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(CANCEL_PATIENCE_MS)
+        self._patience.timeout.connect(self._lose_patience)
+        worker.progressed.connect(self._on_worker_progressed)
+        worker.finished.connect(self._on_worker_finished)
+        worker.cancelled.connect(self._on_worker_cancelled)
+        worker.failed.connect(self._on_worker_failed)
+        worker.died.connect(self._on_worker_failed)
+
+    def start(self, request: RunRequest) -> None:
+        """Begin; RuntimeError while another run is under way."""
+        self.machine.move_to(RunState.PREPARING)
+        self._request = request
+        self._steps = Steps(self._prepare(request), self._on_prepared, self._on_step_error, self._on_read_fraction)
+
+    def cancel(self) -> None:
+        """Stop as soon as may be: at once outside the worker, and within it when it next looks up or after a second at the latest."""
+        state = self.machine.state
+        if state in (RunState.STARTING, RunState.RUNNING):
+            self.machine.move_to(RunState.CANCELLING)
+            self._patience.start()
+            self._worker.cancel()
+        elif state in (RunState.PREPARING, RunState.FINISHING):
+            self._end(_("Cancelled."))
+
+    def abandon(self) -> None:
+        """Drop the run without waiting for anything, as when the scene is closed."""
+        if self.machine.state in (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING):
+            self._worker.kill()
+        if not self.machine.is_idle:
+            self._end(_("Cancelled."))
+
+    def _prepare(self, request: RunRequest) -> Generator[float, None, PlanCase]:
+        case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams)
+        yield 0.95
+        self._folder = Path(tempfile.mkdtemp(prefix="DosePrediction-", dir=slicer.app.temporaryPath))
+        write_case(self._folder / "case.npz", case)
+        return case
+
+    def _on_prepared(self, case: PlanCase) -> None:
+        assert self._request is not None and self._folder is not None
+        self._case = case
+        self.machine.move_to(RunState.STARTING)
+        self.progressed.emit(state_label(RunState.STARTING).status, READ_PART)
+        request = self._request
+        self._worker.predict(str(self._folder / "case.npz"), str(self._folder / "result"), request.samples, request.seed, request.device)
+
+    def _on_read_fraction(self, fraction: float) -> None:
+        self.progressed.emit(state_label(RunState.PREPARING).status, READ_PART * fraction)
+
+    def _on_worker_progressed(self, stage: str, fraction: float) -> None:
+        if self.machine.state is RunState.STARTING:
+            self.machine.move_to(RunState.RUNNING)
+        if self.machine.state is RunState.RUNNING:
+            self.progressed.emit(stage, READ_PART + WORKER_PART * fraction)
+
+    def _on_worker_finished(self, event: dict[str, Any]) -> None:
+        if self.machine.state is RunState.CANCELLING:
+            self._end(_("Cancelled."))
+        elif self.machine.state in (RunState.STARTING, RunState.RUNNING):
+            assert self._request is not None and self._case is not None
+            self.machine.move_to(RunState.FINISHING)
+            self._steps = Steps(self._show(self._request, self._case, event), self._on_shown, self._on_step_error, self._on_shown_fraction)
+
+    def _on_shown_fraction(self, fraction: float) -> None:
+        self.progressed.emit(state_label(RunState.FINISHING).status, READ_PART + WORKER_PART + (1 - READ_PART - WORKER_PART) * fraction)
+
+    def _on_shown(self, dose_node: Any) -> None:
+        self._clear()
+        self.machine.move_to(RunState.IDLE)
+        self.finished.emit(dose_node)
+
+    def _on_worker_cancelled(self) -> None:
+        if self.machine.state in (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING):
+            self._end(_("Cancelled."))
+
+    def _on_worker_failed(self, message: str) -> None:
+        if self.machine.state in (RunState.STARTING, RunState.RUNNING):
+            self._end(message)
+        elif self.machine.state is RunState.CANCELLING:
+            self._end(_("Cancelled."))
+
+    def _lose_patience(self) -> None:
+        if self.machine.state is RunState.CANCELLING:
+            self._worker.kill()
+            self._end(_("Cancelled."))
+
+    def _on_step_error(self, error: Exception) -> None:
+        if isinstance(error, CaseError | OSError):
+            self._end(str(error))
+            return
+        logging.error("Prediction failed", exc_info=error)
+        self._end(_("The prediction failed: {error}. See the error log; the scene is unchanged.").format(error=error))
+
+    def _end(self, sentence: str) -> None:
+        self._clear()
+        self.machine.move_to(RunState.IDLE)
+        self.stopped.emit(sentence)
+
+    def _clear(self) -> None:
+        self._patience.stop()
+        if self._steps is not None:
+            self._steps.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._request = self._case = self._steps = self._folder = None

@@ -1,0 +1,69 @@
+"""The states of a prediction as the panel knows them: which may follow which, and what the button and the status line say in each."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from slicer.i18n import tr as _
+
+from .Signal import Signal
+
+
+class RunState(enum.Enum):
+    IDLE = "idle"
+    PREPARING = "preparing"
+    STARTING = "starting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    FINISHING = "finishing"
+
+
+@dataclass(frozen=True)
+class StateLabel:
+    """What a state shows: the text of the button, whether it can be pressed, and the status line until a stage is reported."""
+
+    button: str
+    button_enabled: bool
+    status: str
+
+
+def state_label(state: RunState) -> StateLabel:
+    """The label of `state`, in the language of the application."""
+    return {
+        RunState.IDLE: StateLabel(_("Predict"), True, ""),
+        RunState.PREPARING: StateLabel(_("Cancel"), True, _("Reading the scene")),
+        RunState.STARTING: StateLabel(_("Cancel"), True, _("Starting the prediction process")),
+        RunState.RUNNING: StateLabel(_("Cancel"), True, _("Predicting")),
+        RunState.CANCELLING: StateLabel(_("Cancelling"), False, _("Cancelling")),
+        RunState.FINISHING: StateLabel(_("Cancel"), True, _("Showing the dose")),
+    }[state]
+
+
+FOLLOWS: dict[RunState, frozenset[RunState]] = {
+    RunState.IDLE: frozenset({RunState.PREPARING}),
+    RunState.PREPARING: frozenset({RunState.STARTING, RunState.IDLE}),
+    RunState.STARTING: frozenset({RunState.RUNNING, RunState.FINISHING, RunState.CANCELLING, RunState.IDLE}),
+    RunState.RUNNING: frozenset({RunState.FINISHING, RunState.CANCELLING, RunState.IDLE}),
+    RunState.CANCELLING: frozenset({RunState.IDLE}),
+    RunState.FINISHING: frozenset({RunState.IDLE}),
+}
+
+
+class RunStateMachine:
+    """The one place where the state of a run is kept.  `changed` is emitted with the new state."""
+
+    def __init__(self) -> None:
+        self.state = RunState.IDLE
+        self.changed = Signal()
+
+    @property
+    def is_idle(self) -> bool:
+        return self.state is RunState.IDLE
+
+    def move_to(self, state: RunState) -> None:
+        """Enter `state`; RuntimeError where it cannot follow the present one."""
+        if state not in FOLLOWS[self.state]:
+            raise RuntimeError(f"A run that is {self.state.value} cannot become {state.value}.")
+        self.state = state
+        self.changed.emit(state)

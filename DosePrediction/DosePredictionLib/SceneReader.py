@@ -1,0 +1,136 @@
+"""From the scene to a `PlanCase`: RAS to LPS, parent transforms honoured, every segment on the CT's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import vtk
+from numpy.typing import NDArray
+from slicer.i18n import tr as _
+from vtk.util.numpy_support import vtk_to_numpy
+
+import slicer
+from dose_prediction.case import Beam, CaseError, Grid, PlanCase, RoleKind, Structure
+
+from .SegmentRoles import SegmentRow
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+BINARY_LABELMAP = "Binary labelmap"
+CLOSED_SURFACE = "Closed surface"
+
+
+def volume_problem(volume_node: Any) -> str:
+    """Why the volume cannot be planned on, as a sentence; empty if it can."""
+    if volume_node.GetImageData() is None or min(volume_node.GetImageData().GetDimensions()) < 1:
+        return _("{name} has no voxels; load the CT again.").format(name=volume_node.GetName())
+    transform = volume_node.GetParentTransformNode()
+    if transform is not None and not transform.IsTransformToWorldLinear():
+        return _("{name} is under a transform that bends it; harden the transform on it first.").format(name=volume_node.GetName())
+    try:
+        grid_of_volume(volume_node)
+    except CaseError as error:
+        return str(error)
+    return ""
+
+
+def grid_of_volume(volume_node: Any) -> Grid:
+    """The grid (LPS) of a volume node in the world, its parent transform applied; CaseError where that is skewed."""
+    to_ras, to_world = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(to_ras)
+    if volume_node.GetParentTransformNode() is not None:
+        volume_node.GetParentTransformNode().GetMatrixTransformToWorld(to_world)
+    matrix = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(to_world) @ slicer.util.arrayFromVTKMatrix(to_ras)
+    columns, shape = matrix[:3, :3], volume_node.GetImageData().GetDimensions()[::-1]
+    spacing = np.linalg.norm(columns, axis=0)
+    return Grid(shape, tuple(matrix[:3, 3]), tuple(spacing), tuple(map(tuple, columns / np.where(spacing > 0, spacing, 1.0))))
+
+
+def ijk_to_ras(grid: Grid) -> vtk.vtkMatrix4x4:
+    """The matrix that puts a volume node on `grid`."""
+    return slicer.util.vtkMatrixFromArray(RAS_TO_LPS @ grid.index_to_world_matrix)
+
+
+def read_case(ct_node: Any, segmentation_node: Any, rows: tuple[SegmentRow, ...], beams: tuple[Beam, ...]) -> Generator[float, None, PlanCase]:
+    """The case of a CT and the segments of `rows`, in steps: yields the fraction done and returns the case.
+
+    Segments without a role are left out.  Raises CaseError naming what is unfit.
+    """
+    problem = volume_problem(ct_node)
+    if problem:
+        raise CaseError(problem)
+    grid = grid_of_volume(ct_node)
+    ct_hu = slicer.util.arrayFromVolume(ct_node)
+    if ct_hu.ndim != 3:
+        raise CaseError(_("{name} has several values a voxel; select a CT.").format(name=ct_node.GetName()))
+    ct_hu = ct_hu.astype(np.float32)
+    ct_hu.flags.writeable = False
+    yield 0.1
+    used = [row for row in rows if row.kind is not RoleKind.IGNORED]
+    structures = []
+    for number, row in enumerate(used, start=1):
+        structures.append(Structure(row.name, row.role, segment_mask(segmentation_node, row, grid)))
+        yield 0.1 + 0.8 * number / len(used)
+    return PlanCase(ct_node.GetName(), grid, ct_hu, tuple(structures), beams)
+
+
+def segment_mask(segmentation_node: Any, row: SegmentRow, grid: Grid) -> NDArray[np.bool_]:
+    """The voxels (z, y, x) of `grid` that the segment covers, its parent transform applied; read-only."""
+    labelmap = _labelmap_in_world(segmentation_node, row, grid)
+    reference = _empty_image(grid)
+    resampled = slicer.vtkOrientedImageData()
+    if labelmap.IsEmpty():
+        return _read_only(np.zeros(grid.shape, dtype=bool))
+    if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(labelmap, reference, resampled):
+        raise CaseError(_("Segment {name} could not be brought onto the CT's grid; check that it belongs to this CT.").format(name=row.name))
+    return _read_only(vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(grid.shape) > 0)
+
+
+def _labelmap_in_world(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Any:
+    """A copy of the segment's labelmap in RAS."""
+    labelmap = slicer.vtkOrientedImageData()
+    if segmentation_node.GetSegmentation().ContainsRepresentation(BINARY_LABELMAP):
+        if not slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(segmentation_node, row.segment_id, labelmap, True):
+            raise CaseError(_("Segment {name} has no labelmap; open it in the Segmentations module.").format(name=row.name))
+        return labelmap
+    labelmap.DeepCopy(_labelmap_from_surface(segmentation_node, row, grid))
+    slicer.vtkSlicerSegmentationsModuleLogic.ApplyParentTransformToOrientedImageData(segmentation_node, labelmap)
+    return labelmap
+
+
+def _labelmap_from_surface(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Any:
+    """The labelmap of a segment that is contours or a surface, made on a copy of this one segment.
+
+    Contours go through a closed surface first: converted straight to a labelmap, planar contours of an RTSTRUCT can take minutes.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    part = slicer.vtkSegmentation()
+    has_surface = segmentation.ContainsRepresentation(CLOSED_SURFACE)
+    part.SetSourceRepresentationName(CLOSED_SURFACE if has_surface else segmentation.GetSourceRepresentationName())
+    part.SetConversionParameter(
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
+        slicer.vtkSegmentationConverter.SerializeImageGeometry(_empty_image(grid)),
+    )
+    made = part.CopySegmentFromSegmentation(segmentation, row.segment_id) and (has_surface or part.CreateRepresentation(CLOSED_SURFACE))
+    if made:
+        part.SetSourceRepresentationName(CLOSED_SURFACE)
+        made = part.CreateRepresentation(BINARY_LABELMAP)
+    if not made:
+        sentence = _("Segment {name} ({kind}) cannot be turned into voxels here; install SlicerRT, or create a binary labelmap of it.")
+        raise CaseError(sentence.format(name=row.name, kind=segmentation.GetSourceRepresentationName().lower()))
+    return part.GetSegmentRepresentation(row.segment_id, BINARY_LABELMAP)
+
+
+def _empty_image(grid: Grid) -> Any:
+    """An image of the geometry of `grid` in RAS without voxels."""
+    image = slicer.vtkOrientedImageData()
+    depth, height, width = grid.shape
+    image.SetExtent(0, width - 1, 0, height - 1, 0, depth - 1)
+    image.SetImageToWorldMatrix(ijk_to_ras(grid))
+    return image
+
+
+def _read_only(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    mask.flags.writeable = False
+    return mask

@@ -1,0 +1,36 @@
+"""The dose over the CT in the slice views, with its legend, and the views on the target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+
+import slicer
+
+WASH_OPACITY = 0.5
+
+
+def show_dose_wash(ct_node: Any, dose_node: Any) -> None:
+    """Lay the dose over the CT in every slice view; an opacity that the user has chosen is kept."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(ct_node.GetID())
+        composite.SetForegroundVolumeID(dose_node.GetID())
+        if composite.GetForegroundOpacity() == 0.0:
+            composite.SetForegroundOpacity(WASH_OPACITY)
+
+
+def show_legend(dose_node: Any) -> None:
+    """A colour legend in Gy in the slice views, where the dose has none yet."""
+    if slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(dose_node) is not None:
+        return
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(dose_node)
+    legend.SetTitleText(_("Dose (Gy)"))
+    legend.SetLabelFormat("%.0f")
+    legend.SetNumberOfLabels(6)
+
+
+def centre_views(point_ras: tuple[float, float, float]) -> None:
+    """Move every slice view to a point in RAS mm."""
+    for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        slice_node.JumpSliceByCentering(*point_ras)

@@ -1,0 +1,321 @@
+"""The panel: what the user sees and sets, kept in step with the parameter node, the scene and the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+import slicer
+
+from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
+from .DvhTables import chart_of
+from .GoalsTable import GoalsTable
+from .MissingInputs import missing_inputs
+from .Parameters import DEVICES, Parameters
+from .PredictionRun import PredictionRun
+from .PythonPackages import PackagesProtocol, PythonPackages
+from .ResultNodes import RunRequest, goal_set
+from .RunState import RunState, state_label
+from .SegmentRoles import SegmentRow, correct_role, segment_rows
+from .StructureTable import StructureTable
+from .WorkerProcess import WorkerProcess, WorkerProtocol
+
+
+class Panel(VTKObservationMixin):
+    """Drives the widgets of `DosePrediction.ui`.
+
+    `ui` holds them by name and `logic` gives the parameter node; worker and packages can be handed in, as tests do.
+    """
+
+    def __init__(self, ui: Any, logic: Any, worker: WorkerProtocol | None = None, packages: PackagesProtocol | None = None) -> None:
+        super().__init__()
+        self.ui = ui
+        self.parameters: Parameters | None = None
+        self._logic = logic
+        self._worker = worker or WorkerProcess()
+        self._packages = packages or PythonPackages()
+        self._is_updating = False
+        self._is_entered = False
+        self._rows: tuple[SegmentRow, ...] = ()
+        self._watched: dict[str, Any] = {}
+        self.structures = StructureTable(
+            ui.structuresTable, tuple(goal.structure for goal in goal_set().goals if not goal.structure.startswith("PTV"))
+        )
+        self.structures.edited.connect(self._on_structure_edited)
+        self.goals = GoalsTable(ui.goalsTable)
+        self.run = PredictionRun(self._worker)
+        self.run.machine.changed.connect(self._on_state_changed)
+        self.run.progressed.connect(self._on_progressed)
+        self.run.finished.connect(self._on_finished)
+        self.run.stopped.connect(self._on_stopped)
+        self._connect_widgets()
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
+        self.addObserver(scene, scene.EndCloseEvent, self._on_scene_end)
+        self.addObserver(scene, scene.EndImportEvent, self._on_scene_end)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._on_node_removed)
+        self._show_state(RunState.IDLE)
+        self._update()
+
+    def enter(self) -> None:
+        """The user has come to the module."""
+        self._is_entered = True
+        self._take_parameter_node()
+
+    def exit(self) -> None:
+        """The user has left; a run goes on, the panel stops following the scene."""
+        self._is_entered = False
+        self._set_parameters(None)
+
+    def clean_up(self) -> None:
+        """The module is being destroyed: nothing may be left observing or running."""
+        self.run.abandon()
+        self._set_parameters(None)
+        self.removeObservers()
+        self._worker.shut_down()
+
+    def _connect_widgets(self) -> None:
+        ui = self.ui
+        ui.ctSelector.currentNodeChanged.connect(self._on_ct_selected)
+        ui.segmentationSelector.currentNodeChanged.connect(self._on_segmentation_selected)
+        for widget_signal in (
+            ui.anglesRadioButton.toggled,
+            ui.beamCountSpinBox.valueChanged,
+            ui.startAngleSpinBox.valueChanged,
+            ui.anglesLineEdit.textChanged,
+            ui.deviceComboBox.currentIndexChanged,
+            ui.samplesSpinBox.valueChanged,
+            ui.seedSpinBox.valueChanged,
+        ):
+            widget_signal.connect(self._on_setting_changed)
+        ui.predictButton.clicked.connect(self._on_predict_clicked)
+        ui.showChartButton.clicked.connect(self._on_show_chart_clicked)
+
+    # The parameter node and the nodes that it refers to
+
+    def _take_parameter_node(self) -> None:
+        self._set_parameters(Parameters(self._logic.getParameterNode()))
+        self._select_defaults()
+
+    def _set_parameters(self, parameters: Parameters | None) -> None:
+        self._watch("parameters", parameters.node if parameters else None, ("ModifiedEvent",), self._on_parameters_modified)
+        self.parameters = parameters
+        self._update()
+
+    def _select_defaults(self) -> None:
+        """Save the user a choice where there is only one sensible."""
+        assert self.parameters is not None
+        if self.parameters.ct is None:
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            images = [node for node in volumes if not node.GetAttribute(DOSE_VOLUME_ATTRIBUTE) and not node.IsA("vtkMRMLLabelMapVolumeNode")]
+            self.parameters.ct = images[0] if images else None
+        if self.parameters.segmentation is None:
+            segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+            self.parameters.segmentation = segmentations[0] if segmentations else None
+
+    def _watch(self, name: str, node: Any, events: tuple[str, ...], method: Any) -> None:
+        """Observe `node` under `name` in place of the one observed before."""
+        before = self._watched.get(name)
+        if before is node:
+            return
+        for event in events:
+            if before is not None:
+                self.removeObserver(before, _event_id(before, event), method)
+            if node is not None:
+                self.addObserver(node, _event_id(node, event), method)
+        self._watched[name] = node
+
+    def _on_parameters_modified(self, _caller: Any, _event: Any) -> None:
+        self._update()
+
+    def _on_inputs_modified(self, _caller: Any, _event: Any) -> None:
+        self._update()
+
+    def _on_scene_start_close(self, _caller: Any, _event: Any) -> None:
+        self.run.abandon()
+        self._set_parameters(None)
+
+    def _on_scene_end(self, _caller: Any, _event: Any) -> None:
+        if self._is_entered:
+            self._take_parameter_node()
+
+    def _on_node_removed(self, _caller: Any, _event: Any) -> None:
+        if not slicer.mrmlScene.IsClosing():
+            self._update()
+
+    # From the widgets to the parameter node
+
+    def _on_ct_selected(self) -> None:
+        if self.parameters is not None and not self._is_updating:
+            self.parameters.ct = self.ui.ctSelector.currentNode()
+
+    def _on_segmentation_selected(self) -> None:
+        if self.parameters is not None and not self._is_updating:
+            self.parameters.segmentation = self.ui.segmentationSelector.currentNode()
+
+    def _on_setting_changed(self) -> None:
+        if self.parameters is None or self._is_updating:
+            return
+        ui, parameters = self.ui, self.parameters
+        with slicer.util.NodeModify(parameters.node):
+            parameters.beams_from_angles = ui.anglesRadioButton.checked
+            parameters.beam_count = ui.beamCountSpinBox.value
+            parameters.start_angle_deg = ui.startAngleSpinBox.value
+            parameters.angles = ui.anglesLineEdit.text
+            parameters.device = DEVICES[ui.deviceComboBox.currentIndex]
+            parameters.samples = ui.samplesSpinBox.value
+            parameters.seed = ui.seedSpinBox.value
+
+    def _on_structure_edited(self, row: SegmentRow) -> None:
+        if self.parameters is not None and self.parameters.segmentation is not None:
+            correct_role(self.parameters.segmentation, row)
+
+    # From the parameter node to the widgets
+
+    def _update(self) -> None:
+        if self._is_updating:
+            return
+        self._is_updating = True
+        try:
+            parameters = self.parameters
+            ct = parameters.ct if parameters else None
+            segmentation = parameters.segmentation if parameters else None
+            self._watch("ct", ct, ("ModifiedEvent", "TransformModifiedEvent", "ImageDataModifiedEvent"), self._on_inputs_modified)
+            self._watch("segmentation", segmentation, ("ModifiedEvent",), self._on_inputs_modified)
+            self._watch("segments", segmentation.GetSegmentation() if segmentation else None, SEGMENT_EVENTS, self._on_inputs_modified)
+            self._rows = segment_rows(segmentation)
+            self.ui.ctSelector.setCurrentNode(ct)
+            self.ui.segmentationSelector.setCurrentNode(segmentation)
+            self.structures.show(self._rows)
+            if parameters is not None:
+                self._show_settings(parameters)
+            self._show_results()
+            self._show_button()
+        finally:
+            self._is_updating = False
+
+    def _show_settings(self, parameters: Parameters) -> None:
+        ui = self.ui
+        by_angles = parameters.beams_from_angles
+        ui.anglesRadioButton.checked = by_angles
+        ui.countRadioButton.checked = not by_angles
+        ui.beamCountSpinBox.value = parameters.beam_count
+        ui.startAngleSpinBox.value = parameters.start_angle_deg
+        if ui.anglesLineEdit.text != parameters.angles:
+            ui.anglesLineEdit.text = parameters.angles
+        ui.beamCountSpinBox.enabled = ui.startAngleSpinBox.enabled = not by_angles
+        ui.anglesLineEdit.enabled = by_angles
+        ui.deviceComboBox.currentIndex = DEVICES.index(parameters.device)
+        ui.samplesSpinBox.value = parameters.samples
+        ui.seedSpinBox.value = parameters.seed
+        ui.beamsLabel.text = _beams_in_words(parameters)
+
+    def _show_results(self) -> None:
+        dose = self.parameters.dose if self.parameters else None
+        self.goals.show(self.parameters.goals if self.parameters else None)
+        self.ui.showChartButton.enabled = chart_of(dose) is not None
+        self.ui.provenanceLabel.text = _provenance_in_words(provenance_of(dose))
+
+    def _show_button(self) -> None:
+        label = state_label(self.run.machine.state)
+        button = self.ui.predictButton
+        button.text = label.button
+        if not self.run.machine.is_idle:
+            button.enabled = label.button_enabled
+            button.toolTip = _("Stop the prediction; the scene stays as it is.")
+            return
+        reasons = missing_inputs(self.parameters, self._rows)
+        button.enabled = not reasons
+        button.toolTip = "\n".join(reasons) or _("Predict the dose that a good plan with these beams would give.")
+
+    # The run
+
+    def _on_predict_clicked(self) -> None:
+        if not self.run.machine.is_idle:
+            self.run.cancel()
+            return
+        if self.parameters is None or missing_inputs(self.parameters, self._rows) or not self._has_packages():
+            return
+        parameters = self.parameters
+        self.run.start(
+            RunRequest(
+                parameters,
+                parameters.ct,
+                parameters.segmentation,
+                self._rows,
+                parameters.beams,
+                parameters.samples,
+                parameters.seed,
+                parameters.device,
+            )
+        )
+
+    def _has_packages(self) -> bool:
+        missing = self._packages.missing()
+        if not missing:
+            return True
+        if not self._packages.ask(missing):
+            self._show_status(_("Not started: {names} must be installed first.").format(names=", ".join(missing)))
+            return False
+        problem = self._packages.install(missing)
+        self._show_status(problem)
+        return not problem
+
+    def _on_state_changed(self, state: RunState) -> None:
+        self._show_state(state)
+        self._show_button()
+
+    def _show_state(self, state: RunState) -> None:
+        self.ui.progressBar.visible = state is not RunState.IDLE
+        if state is RunState.PREPARING:
+            self.ui.progressBar.value = 0
+        if state is not RunState.IDLE:
+            self._show_status(state_label(state).status + "…")
+
+    def _on_progressed(self, stage: str, fraction: float) -> None:
+        self.ui.progressBar.value = round(100 * fraction)
+        self._show_status(_(stage) + "…")
+
+    def _on_finished(self, dose_node: Any) -> None:
+        self._update()
+        self._on_show_chart_clicked()
+        warnings = provenance_of(dose_node).get("warnings", [])
+        self._show_status(" ".join([_("Done: {name}.").format(name=dose_node.GetName()), *warnings]))
+
+    def _on_stopped(self, sentence: str) -> None:
+        self._show_status(sentence)
+
+    def _on_show_chart_clicked(self) -> None:
+        chart = chart_of(self.parameters.dose) if self.parameters else None
+        if chart is not None:
+            slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+    def _show_status(self, text: str) -> None:
+        self.ui.statusLabel.text = text
+
+
+SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified")
+
+
+def _event_id(observed: Any, name: str) -> Any:
+    """The number of a MRML or segmentation event; VTK's own go by name."""
+    return name if name == "ModifiedEvent" else getattr(observed, name)
+
+
+def _beams_in_words(parameters: Parameters) -> str:
+    if parameters.beams_problem:
+        return parameters.beams_problem
+    beams = parameters.beams
+    angles = ", ".join(f"{beam.gantry_deg:g}°" + (f"/{beam.couch_deg:g}°" if beam.couch_deg else "") for beam in beams[:12])
+    return _("{count} beams: {angles}").format(count=len(beams), angles=angles + (", …" if len(beams) > 12 else ""))
+
+
+def _provenance_in_words(provenance: dict[str, Any]) -> str:
+    if not provenance:
+        return ""
+    seconds = sum(provenance.get("stage_seconds", {}).values())
+    return _("Model {model} on {device}, seed {seed}, {seconds} s. Research only, not for clinical use.").format(
+        model=provenance.get("model_version", "?"), device=provenance.get("device", "?"), seed=provenance.get("seed", "?"), seconds=f"{seconds:.1f}"
+    )

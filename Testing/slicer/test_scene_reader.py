@@ -1,0 +1,156 @@
+"""From the scene to the case: where the voxels lie in the patient, and which of them each segment covers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import vtk
+
+import slicer
+from dose_prediction.case import CaseError, parse_beams
+from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras, read_case, segment_mask
+from DosePredictionLib.SegmentRoles import segment_rows
+
+
+def case_of(patient):
+    """The case, the steps run to their end."""
+    steps = read_case(patient.ct, patient.segmentation, segment_rows(patient.segmentation), parse_beams("0, 90"))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def transform_node(matrix):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.array(matrix, dtype=float)))
+    return node
+
+
+def turned(degrees, shift=(0.0, 0.0, 0.0)):
+    """A rotation about the patient's long axis, then a shift, in RAS."""
+    angle = np.deg2rad(degrees)
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def mask_of(patient, name, grid=None):
+    row = next(row for row in segment_rows(patient.segmentation) if row.name == name)
+    return segment_mask(patient.segmentation, row, grid or grid_of_volume(patient.ct))
+
+
+def test_the_grid_is_in_lps(patient):
+    grid = grid_of_volume(patient.ct)
+    assert grid.shape == (24, 40, 40)
+    assert grid.origin_mm == (-60.0, -55.0, -40.0)
+    assert grid.spacing_mm == (3.0, 3.0, 3.0)
+    assert grid.is_axis_aligned
+
+
+def test_every_voxel_of_a_turned_and_left_handed_ct_lies_where_slicer_has_it(patient):
+    matrix = turned(25, (7, -3, 11)) @ np.diag([2.0, -3.0, -4.0, 1.0])
+    patient.ct.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    grid = grid_of_volume(patient.ct)
+    i, j, k = 5, 9, 2
+    right, anterior, superior, _ = matrix @ [i, j, k, 1]
+    assert grid.world_from_index((k, j, i)) == pytest.approx([-right, -anterior, superior])
+
+
+def test_the_transform_of_the_ct_moves_its_grid(patient):
+    patient.ct.SetAndObserveTransformNodeID(transform_node(turned(0, (10, 20, 30))).GetID())
+    assert grid_of_volume(patient.ct).origin_mm == pytest.approx((-70.0, -75.0, -10.0))
+
+
+def test_a_grid_goes_back_to_the_matrix_of_its_volume(patient):
+    patient.ct.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(turned(25, (7, -3, 11)) @ np.diag([2.0, -3.0, -4.0, 1.0])))
+    expected = vtk.vtkMatrix4x4()
+    patient.ct.GetIJKToRASMatrix(expected)
+    assert slicer.util.arrayFromVTKMatrix(ijk_to_ras(grid_of_volume(patient.ct))) == pytest.approx(slicer.util.arrayFromVTKMatrix(expected))
+
+
+def test_a_skewed_ct_is_refused(patient):
+    skewed = np.eye(4)
+    skewed[0, 1] = 0.5
+    patient.ct.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(skewed))
+    with pytest.raises(CaseError, match="perpendicular"):
+        case_of(patient)
+
+
+def test_masks_are_the_segments_voxels(patient, masks):
+    for name, expected in masks.items():
+        assert np.array_equal(mask_of(patient, name), expected)
+
+
+def test_segments_without_a_role_are_left_out_of_the_case(patient):
+    assert [structure.name for structure in case_of(patient).structures] == ["PTV_6000", "SpinalCord", "LT PAROTID", "BODY"]
+
+
+def test_ct_and_segmentation_moved_together_keep_their_masks(patient, masks):
+    node_id = transform_node(turned(30, (10, -20, 5))).GetID()
+    patient.ct.SetAndObserveTransformNodeID(node_id)
+    patient.segmentation.SetAndObserveTransformNodeID(node_id)
+    found, expected = mask_of(patient, "PTV_6000"), masks["PTV_6000"]
+    assert np.count_nonzero(found ^ expected) <= 0.02 * expected.sum()
+
+
+def test_a_segmentation_moved_alone_covers_other_voxels(patient, masks):
+    patient.segmentation.SetAndObserveTransformNodeID(transform_node(turned(0, (-6.0, 3.0, 9.0))).GetID())
+    # RAS -6, 3, 9 mm at 3 mm: two columns to the right of the image, one row up, three slices up.
+    assert np.array_equal(mask_of(patient, "PTV_6000"), np.roll(masks["PTV_6000"], (3, -1, 2), (0, 1, 2)))
+
+
+def test_a_segmentation_on_a_finer_grid_is_brought_onto_the_cts(patient, masks):
+    fine_matrix = np.diag([-1.5, -1.5, 1.5, 1.0])
+    fine_matrix[:3, 3] = (60.75, 55.75, -40.75)
+    fine = slicer.util.addVolumeFromArray(np.zeros((48, 80, 80), dtype=np.int16), fine_matrix)
+    segment_id = patient.segmentation.GetSegmentation().AddEmptySegment("", "PTV 50 Gy")
+    doubled = masks["PTV_6000"].repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(doubled, patient.segmentation, segment_id, fine)
+    assert np.array_equal(mask_of(patient, "PTV 50 Gy"), masks["PTV_6000"])
+
+
+def with_surfaces(patient, source_name, with_contours=False):
+    """The patient's segments as closed surfaces without voxels; with empty planar contours as their source where these are asked for."""
+    patient.segmentation.CreateClosedSurfaceRepresentation()
+    before = patient.segmentation.GetSegmentation()
+    after = slicer.vtkSegmentation()
+    after.SetSourceRepresentationName(source_name)
+    for segment_id in before.GetSegmentIDs():
+        segment = slicer.vtkSegment()
+        segment.SetName(before.GetSegment(segment_id).GetName())
+        segment.AddRepresentation("Closed surface", before.GetSegmentRepresentation(segment_id, "Closed surface"))
+        if with_contours:
+            segment.AddRepresentation("Planar contour", vtk.vtkPolyData())
+        after.AddSegment(segment, segment_id)
+    patient.segmentation.SetAndObserveSegmentation(after)
+
+
+def test_a_segmentation_of_surfaces_is_turned_into_voxels_and_left_as_it_was(patient, masks):
+    with_surfaces(patient, "Closed surface")
+    found, expected = mask_of(patient, "PTV_6000"), masks["PTV_6000"]
+    assert np.count_nonzero(found ^ expected) <= 0.1 * expected.sum()
+    assert not patient.segmentation.GetSegmentation().ContainsRepresentation("Binary labelmap")
+
+
+def test_planar_contours_with_a_surface_go_through_the_surface(patient, masks):
+    with_surfaces(patient, "Planar contour", with_contours=True)
+    found, expected = mask_of(patient, "PTV_6000"), masks["PTV_6000"]
+    assert np.count_nonzero(found ^ expected) <= 0.1 * expected.sum()
+
+
+def test_planar_contours_that_cannot_be_converted_are_refused_with_the_remedy(patient):
+    with_surfaces(patient, "Planar contour", with_contours=True)
+    patient.segmentation.GetSegmentation().RemoveRepresentation("Closed surface")
+    with pytest.raises(CaseError, match="SlicerRT"):
+        mask_of(patient, "PTV_6000")
+
+
+def test_the_users_nodes_are_not_changed_by_reading(patient):
+    before = slicer.util.arrayFromVolume(patient.ct).copy()
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    case_of(patient)
+    assert np.array_equal(slicer.util.arrayFromVolume(patient.ct), before)
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
