@@ -255,10 +255,10 @@ def _read_rows(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def _flat_indices(path: Path, column: NDArray[np.float64]) -> NDArray[np.int64]:
-    indices = column.astype(np.int64)
-    if indices.size and (indices.min() < 0 or indices.max() >= np.prod(SHAPE)):
-        raise CaseError(f"{path} has voxel index {indices.max()}; an index of the challenge lies between 0 and {np.prod(SHAPE) - 1}.")
-    return indices
+    wrong = column[~((column >= 0) & (column < np.prod(SHAPE)))]
+    if wrong.size:
+        raise CaseError(f"{path} has voxel index {wrong[0]:.10g}; an index of the challenge lies between 0 and {np.prod(SHAPE) - 1}.")
+    return column.astype(np.int64)
 
 
 def _read_dense(path: Path) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,7 @@ def test_equispaced_beams_are_equally_far_apart(count: int, start_deg: float) ->
     angles = gantry(equispaced_beams(count, start_deg))
     assert len(angles) == count
     assert angles[0] == pytest.approx(start_deg)
-    gaps = [(second - first) % 360 for first, second in zip(angles, angles[1:], strict=False)]
+    gaps = [(second - first) % 360 for first, second in itertools.pairwise(angles)]
     assert gaps == pytest.approx([360 / count] * (count - 1))
 
 

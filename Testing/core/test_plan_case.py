@@ -8,9 +8,9 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
-from water_case import water_case
 
 from dose_prediction.case import Beam, CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, find_body
+from water_case import water_case
 
 
 def with_role(case: PlanCase, name: str, role: Role) -> PlanCase:
