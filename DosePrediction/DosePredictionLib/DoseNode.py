@@ -70,22 +70,21 @@ def place_in_study(dose_node: Any, ct_node: Any, segmentation_node: Any) -> int:
     """
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     constants = slicer.vtkMRMLSubjectHierarchyConstants
-    ct_item = hierarchy.GetItemByDataNode(ct_node)
-    study = hierarchy.GetItemAncestorAtLevel(ct_item, constants.GetDICOMLevelStudy())
+    top = hierarchy.GetSceneItemID()
+    items = [hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(top, node) for node in (ct_node, segmentation_node)]
+    study = hierarchy.GetItemAncestorAtLevel(items[0], constants.GetDICOMLevelStudy())
     if not study:
-        patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), _("Patient"))
+        patient = hierarchy.CreateSubjectItem(top, _("Patient"))
         study = hierarchy.CreateStudyItem(patient, _("Study"))
-        for node in (ct_node, segmentation_node):
-            item = hierarchy.GetItemByDataNode(node)
-            if hierarchy.GetItemParent(item) == hierarchy.GetSceneItemID():
+        for item in items:
+            if hierarchy.GetItemParent(item) == top:
                 hierarchy.SetItemParent(item, study)
     elif hierarchy.GetItemAttribute(study, DOSE_UNIT_NAME_ATTRIBUTE) == "RELATIVE":
         study = hierarchy.CreateStudyItem(hierarchy.GetItemParent(study), _("Predicted dose"))
     hierarchy.SetItemAttribute(study, DOSE_UNIT_NAME_ATTRIBUTE, DOSE_UNIT)
     if not hierarchy.GetItemAttribute(study, DOSE_UNIT_VALUE_ATTRIBUTE):
         hierarchy.SetItemAttribute(study, DOSE_UNIT_VALUE_ATTRIBUTE, "1.0")
-    dose_item = hierarchy.GetItemByDataNode(dose_node)
-    hierarchy.SetItemParent(dose_item, study)
+    dose_item = hierarchy.CreateItem(study, dose_node)  # moves the item that is there
     hierarchy.RequestOwnerPluginSearch(dose_item)
     hierarchy.ItemModified(dose_item)
     return int(study)

@@ -110,7 +110,11 @@ def remove_histograms(dose_node: Any) -> None:
     if nodes[0] is not None:
         nodes += [nodes[0].GetNthNodeReference(SERIES_ROLE, n) for n in range(nodes[0].GetNumberOfNodeReferences(SERIES_ROLE))]
     nodes += [dose_node.GetNthNodeReference(CREATED_ROLE, n) for n in range(dose_node.GetNumberOfNodeReferences(CREATED_ROLE))]
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     for node in [node for node in nodes if node is not None]:
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.RemoveItem(item, False, False)
         slicer.mrmlScene.RemoveNode(node)
     dose_node.RemoveNodeReferenceIDs(CREATED_ROLE)
 

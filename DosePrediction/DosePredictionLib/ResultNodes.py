@@ -74,7 +74,7 @@ def show_result(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> G
     put_histograms(histograms, dose_node, request.segmentation, study)
     goals_node = put_goals(tuple(results), _("Clinical goals"), request.parameters.goals)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(goals_node), study)
+    hierarchy.CreateItem(study, goals_node)
     request.parameters.dose, request.parameters.goals = dose_node, goals_node
     show_dose_wash(request.ct, dose_node)
     show_legend(dose_node)
