@@ -101,8 +101,8 @@ def write_case(path: Path | str, case: PlanCase) -> None:
         "isocentre_mm": case.isocentre_mm,
     }
     bits = np.stack([np.packbits(structure.mask) for structure in case.structures])
-    with whole_file(path) as unfinished:
-        np.savez(unfinished, ct=ct, masks=bits, metadata=np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8))
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, ct=ct, masks=bits, metadata=np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8))
 
 
 def write_case_folder(path: Path | str, case: PlanCase) -> None:

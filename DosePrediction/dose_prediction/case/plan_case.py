@@ -82,11 +82,13 @@ class PlanCase:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of what decides the dose: CT, grid, roles with their masks, beams, isocentre; not names, nor the order of structures."""
-        total = hashlib.sha256(repr((self.grid.shape, self.grid.origin_mm, self.grid.spacing_mm, self.grid.direction)).encode())
+        # To 1e-5 mm, because files give back origin, spacing and direction with rounding errors.
+        affine = np.round(self.grid.index_to_world_matrix, 5) + 0.0  # no -0
+        total = hashlib.sha256(repr((self.grid.shape, affine.tolist())).encode())
         total.update(self.ct_hu.data)
         for part in sorted(_structure_digest(structure) for structure in self.structures if structure.role.kind is not RoleKind.IGNORED):
             total.update(part)
-        total.update(repr((self.beams, self.isocentre)).encode())
+        total.update(repr((self.beams, [round(value, 3) + 0.0 for value in self.isocentre])).encode())
         return total.hexdigest()
 
     def mask_of(self, standard_name: str) -> NDArray[np.bool_] | None:
