@@ -30,7 +30,7 @@ MOST_SAMPLES = 100
 
 def main(arguments: Sequence[str] | None = None, predictor: Predictor | None = None) -> int:
     """Run one command; `predictor` replaces the model that the arguments name."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "predict":
         options.predictor = predictor or WarmModel(options.model)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -51,13 +51,14 @@ def main(arguments: Sequence[str] | None = None, predictor: Predictor | None = N
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    top = argparse.ArgumentParser(
         prog="dose-prediction",
         description="Predict the radiotherapy dose that a good plan would give. Research software, not for clinical use.",
     )
-    parser.add_argument("--version", action="version", version=f"dose-prediction {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument("--version", action="version", version=f"dose-prediction {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     predict = commands.add_parser("predict", help="predict the dose of one case, or of many")
     what = predict.add_mutually_exclusive_group(required=True)
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the case: CT, segmentation and plan.json")
     phantom.add_argument("--seed", type=_count, default=0, metavar="S", help="which phantom (default 0)")
     phantom.set_defaults(run=_phantom)
-    return parser
+    return top
 
 
 def _count(text: str) -> int:
@@ -144,6 +145,8 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
 
         prediction = _run_model(case, options, show)
     files = _write(path, case, prediction, options)
+    for warning in prediction.provenance.warnings:
+        print(f"Note: {warning}", file=sys.stderr)
     print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case)))
     print(f"\n{stages_table(prediction.provenance.as_dict())}\n\nWritten:", *files, sep="\n  ")
     return 0
@@ -161,11 +164,15 @@ def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
             bar.set_description_str(path.name)
             try:
                 case = read_case(path, beams=options.beams)
-                _write(path, case, _run_model(case, options, None), options)
+                prediction = _run_model(case, options, None)
+                _write(path, case, prediction, options)
             except Exception as error:
                 if is_deliberate(error) and not isinstance(error, CaseError):
                     raise
                 failed.append((path, sentence_for(error) or f"{type(error).__name__}: {error}"))
+            else:
+                for warning in prediction.provenance.warnings:
+                    bar.write(f"{path.name}: {warning}", file=sys.stderr)
     print(f"{len(paths) - len(failed)} of {len(paths)} cases predicted into {options.output}")
     for path, sentence in failed:
         print(f"  failed: {path.name}: {sentence}", file=sys.stderr)
