@@ -35,11 +35,14 @@ def start() -> None:
     from . import application, message_recorder, pythonqt, pythonqt_signals, scripted_module
     from .ctk_widgets import CTK_WIDGETS
     from .module_registry import ModuleRegistry
+    from .qmrml_plot_view import qMRMLPlotView
+    from .qmrml_subject_hierarchy import qMRMLSubjectHierarchyTreeView
     from .qmrml_widgets import QMRML_WIDGETS
     from .ui_files import UiLoader
     from .window import MainWindow
 
-    custom_widgets = CTK_WIDGETS | QMRML_WIDGETS
+    qmrml_widgets = QMRML_WIDGETS | {widget.__name__: widget for widget in (qMRMLPlotView, qMRMLSubjectHierarchyTreeView)}
+    custom_widgets = CTK_WIDGETS | qmrml_widgets
 
     class QUiLoader(UiLoader):
         def __init__(self, parent: Any = None) -> None:
@@ -50,14 +53,14 @@ def start() -> None:
     ctk_module = types.ModuleType("ctk")
     ctk_module.__dict__.update({name: pythonqt.wrapped_class(widget) for name, widget in CTK_WIDGETS.items()})
     sys.modules.update({"qt": qt_module, "ctk": ctk_module})
-    for name, widget in QMRML_WIDGETS.items():
+    for name, widget in qmrml_widgets.items():
         setattr(slicer, name, pythonqt.wrapped_class(widget))
     for name, module in scripted_module.modules_to_import().items():
         sys.modules[name] = module
         setattr(slicer, name.split(".")[1], module)
 
     qt_application = application.SlicerApplication()
-    scene, logic = application.new_scene()
+    scene, logic = application.new_scene(qt_application.home)
     slicer.mrmlScene, slicer.app = scene, pythonqt.to_python(qt_application)
     slicer.modules = ModuleRegistry(scene, logic)
     qt_application.set_up(scene, logic)

@@ -30,18 +30,18 @@ class SlicerApplication(QtWidgets.QApplication):
     """The application object; its folder for settings and temporary files goes when the process ends."""
 
     startupCompleted = Signal()
-    mrmlSceneChanged = Signal(object, arguments=["vtkMRMLScene"])
+    mrmlSceneChanged = Signal(object, arguments=["vtkMRMLScene*"])
 
     def __init__(self) -> None:
         QtCore.qInstallMessageHandler(_show_message)
         super().__init__(["Slicer"])
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-bench-")
-        self._home = Path(self._folder.name)
+        self.home = Path(self._folder.name)
         self.setApplicationName("Slicer")
         self.setOrganizationName("slicer-bench")
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
         for scope in (QtCore.QSettings.UserScope, QtCore.QSettings.SystemScope):
-            QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, scope, str(self._home / "settings"))
+            QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, scope, str(self.home / "settings"))
         _use_readable_font(self)
         self._add_python_slicer()
         self._scene: Any = None
@@ -53,7 +53,7 @@ class SlicerApplication(QtWidgets.QApplication):
 
     def _add_python_slicer(self) -> None:
         # Slicer has its interpreter, PythonSlicer, on the PATH; a virtual environment's must keep its own name to find its packages.
-        programs = self._home / "bin"
+        programs = self.home / "bin"
         programs.mkdir()
         launcher = programs / "PythonSlicer"
         launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -64,7 +64,7 @@ class SlicerApplication(QtWidgets.QApplication):
         self._scene, self._logic = scene, logic
         self._layout_manager = LayoutManager(scene, logic, self)
 
-    slicerHome = Property(str, lambda self: str(self._home))
+    slicerHome = Property(str, lambda self: str(self.home))
     temporaryPath = Property(str, lambda self: self._folder.name)
     slicerUserSettingsFilePath = Property(str, lambda self: self.userSettings().fileName())
     applicationVersion = Property(str, lambda self: "5.12.0")
@@ -136,13 +136,26 @@ def _light_palette() -> QtGui.QPalette:
     return palette
 
 
-def new_scene() -> tuple[Any, Any]:
+def new_scene(home: Path) -> tuple[Any, Any]:
     """An empty scene and its application logic, with what Slicer always has in them."""
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerApplicationLogic()
     logic.SetMRMLScene(scene)
+    logic.SetHomeDirectory(str(home))
+    logic.SetShareDirectory("share")
+    _write_generic_colors(home / "share" / "ColorFiles")
     crosshair = slicer.vtkMRMLCrosshairNode()
     crosshair.SetCrosshairName("default")
     scene.AddNode(crosshair)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     return scene, logic
+
+
+def _write_generic_colors(folder: Path) -> None:
+    """The colour table that every labelmap starts with; slicer-core comes without it."""
+    folder.mkdir(parents=True)
+    lines = ["0 Background 0 0 0 0"]
+    for label in range(1, 256):
+        color = QtGui.QColor.fromHsv(label * 47 % 360, 140, 220)
+        lines.append(f"{label} Label_{label} {color.red()} {color.green()} {color.blue()} 255")
+    (folder / "GenericColors.txt").write_text("\n".join(lines) + "\n")

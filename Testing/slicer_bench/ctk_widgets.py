@@ -58,10 +58,10 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
         # A child shown or hidden by the module while the section is closed stays hidden, and is remembered for when it opens.
         if not self.isChecked() and not self._folding and event.type() in (QtCore.QEvent.ShowToParent, QtCore.QEvent.HideToParent):
-            self._shown_when_open[watched] = event.type() == QtCore.QEvent.ShowToParent  # type: ignore[index]
+            self._shown_when_open[watched] = event.type() == QtCore.QEvent.ShowToParent
             if event.type() == QtCore.QEvent.ShowToParent:
                 self._folding = True
-                watched.hide()  # type: ignore[attr-defined]
+                watched.hide()
                 self._folding = False
         return False
 
@@ -69,11 +69,13 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         return position.y() < self.HEADER_HEIGHT
 
     def sizeHint(self) -> QtCore.QSize:
-        content = self.layout().totalSizeHint() if self.layout() is not None and self.isChecked() else QtCore.QSize(120, self.HEADER_HEIGHT)
+        layout = self.layout()
+        content = layout.totalSizeHint() if layout is not None and self.isChecked() else QtCore.QSize(120, self.HEADER_HEIGHT)
         return content.expandedTo(QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text()) + 40, self.HEADER_HEIGHT))
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        minimum = self.layout().totalMinimumSize() if self.layout() is not None and self.isChecked() else QtCore.QSize(0, self.HEADER_HEIGHT)
+        layout = self.layout()
+        minimum = layout.totalMinimumSize() if layout is not None and self.isChecked() else QtCore.QSize(0, self.HEADER_HEIGHT)
         return minimum.expandedTo(QtCore.QSize(0, self.HEADER_HEIGHT))
 
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:
@@ -296,9 +298,11 @@ class ctkRangeWidget(QtWidgets.QWidget):
     maximumValue = forwarded(float, "_slider", "maximumValue")
     singleStep = forwarded(float, "_lower", "singleStep")
     suffix = forwarded(str, "_upper", "suffix")
-    decimals = Property(
-        int, lambda self: self._lower.decimals(), lambda self, value: (self._lower.setDecimals(value), self._upper.setDecimals(value))
-    )
+    decimals = Property(int, lambda self: self._lower.decimals(), lambda self, value: self._set_decimals(value))
+
+    def _set_decimals(self, decimals: int) -> None:
+        self._lower.setDecimals(decimals)
+        self._upper.setDecimals(decimals)
 
     def setRange(self, minimum: float, maximum: float) -> None:
         self._lower.setRange(minimum, maximum)

@@ -43,7 +43,7 @@ class ModuleRegistry:
     """One attribute for each module, in lower case; a module that is not there raises AttributeError, as in Slicer."""
 
     def __init__(self, scene: Any, application_logic: Any) -> None:
-        # Colour files and terminologies are not in slicer-core, and Colors and Terminologies say so at length.
+        # Terminologies are not in slicer-core, and their logic says so at length.
         warnings_shown = vtk.vtkObject.GetGlobalWarningDisplay()
         vtk.vtkObject.GlobalWarningDisplayOff()
         for name, class_name in _LOGICS.items():

@@ -299,7 +299,7 @@ def _reported(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return to_qt(function(*[to_python(argument) for argument in args]))
         except Exception:
-            pythonqt_signals.report_exception(*sys.exc_info())  # type: ignore[arg-type]
+            pythonqt_signals.report_exception(*sys.exc_info())
             return None
 
     return call

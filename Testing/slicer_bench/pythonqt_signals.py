@@ -53,10 +53,10 @@ def signal_signatures(sender: QtCore.QObject, name: str) -> list[str]:
 
 
 def _signature(method: QtCore.QMetaMethod) -> str:
-    # A Python object has no C++ type name: the stand-ins' signals give their VTK class as the parameter's name.
+    # A Python object has no C++ type name: the stand-ins' signals give it as the parameter's name.
     types = [bytes(kind.data()).decode() for kind in method.parameterTypes()]
     names = [bytes(name.data()).decode() for name in method.parameterNames()]
-    spelled = [f"{name}*" if kind == "PyObject" and name else kind for kind, name in zip(types, names, strict=True)]
+    spelled = [name if kind == "PyObject" and name else kind for kind, name in zip(types, names, strict=True)]
     return f"{bytes(method.name().data()).decode()}({','.join(spelled)})"
 
 

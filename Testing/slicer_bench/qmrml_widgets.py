@@ -22,11 +22,11 @@ class Observations:
         self._observed: list[tuple[Any, int]] = []
 
     def add(self, subject: Any, event: int | str, method: Callable[[], None]) -> None:
-        reference = weakref.WeakMethod(method)  # type: ignore[arg-type]
+        reference = weakref.WeakMethod(method)
 
         def notify(*_: Any) -> None:
             alive = reference()
-            if alive is not None and shiboken6.isValid(alive.__self__):  # type: ignore[attr-defined]
+            if alive is not None and shiboken6.isValid(alive.__self__):
                 alive()
 
         self._observed.append((subject, subject.AddObserver(event, notify)))
@@ -40,7 +40,7 @@ class Observations:
 class qMRMLWidget(QtWidgets.QWidget):
     """The panel's outermost widget: it hands the scene to the widgets connected to `mrmlSceneChanged`."""
 
-    mrmlSceneChanged = Signal(object, arguments=["vtkMRMLScene"])
+    mrmlSceneChanged = Signal(object, arguments=["vtkMRMLScene*"])
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,12 +59,12 @@ class qMRMLWidget(QtWidgets.QWidget):
 class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Selects a node of the scene by class and attributes."""
 
-    currentNodeChanged = Signal(object, arguments=["vtkMRMLNode"])
+    currentNodeChanged = Signal(object, arguments=["vtkMRMLNode*"])
     currentNodeIDChanged = Signal(str)
     currentNodeRenamed = Signal(str)
-    nodeAdded = Signal(object, arguments=["vtkMRMLNode"])
-    nodeAddedByUser = Signal(object, arguments=["vtkMRMLNode"])
-    nodeActivated = Signal(object, arguments=["vtkMRMLNode"])
+    nodeAdded = Signal(object, arguments=["vtkMRMLNode*"])
+    nodeAddedByUser = Signal(object, arguments=["vtkMRMLNode*"])
+    nodeActivated = Signal(object, arguments=["vtkMRMLNode*"])
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)

@@ -196,7 +196,7 @@ def create_widget(name: str) -> QtWidgets.QWidget:
     widget = getattr(sys.modules[name], f"{name}Widget")(parent)
     setattr(slicer.modules, f"{name}Widget", widget)
     widget.setup()
-    panel._scripted_widget = widget  # type: ignore[attr-defined]
+    panel._scripted_widget = widget
     return panel
 
 

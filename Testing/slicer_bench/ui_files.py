@@ -29,7 +29,7 @@ class UiLoader(QtUiTools.QUiLoader):
         connections = root.find("connections")
         scene_connections = [] if connections is None else [entry for entry in connections if "vtk" in entry.findtext("signal", "")]
         for entry in scene_connections:  # their argument types mean nothing to Qt's own loader
-            connections.remove(entry)  # type: ignore[union-attr]
+            connections.remove(entry)
         buffer = QtCore.QBuffer()
         buffer.setData(ElementTree.tostring(root))
         buffer.open(QtCore.QBuffer.ReadOnly)
@@ -54,7 +54,7 @@ class UiLoader(QtUiTools.QUiLoader):
             if prototype is None:
                 continue
             for setting in element.findall("property"):
-                if prototype.staticMetaObject.indexOfProperty(setting.get("name", "")) < 0:  # type: ignore[attr-defined]
+                if prototype.staticMetaObject.indexOfProperty(setting.get("name", "")) < 0:
                     raise UiFileError(f"{class_name} {name!r} has no property {setting.get('name')!r}")
 
     def _connect(self, widget: QtWidgets.QWidget, entry: ElementTree.Element) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import vtk
 from numpy.typing import NDArray
+from PySide6 import QtGui
 from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
@@ -33,6 +34,12 @@ _THREE_D_MANAGERS = (
     "vtkMRMLOrientationMarkerDisplayableManager",
     "vtkMRMLColorLegendDisplayableManager",
 )
+
+
+def to_qimage(pixels: NDArray[np.uint8]) -> QtGui.QImage:
+    """The array of a view as a Qt image."""
+    height, width, _ = pixels.shape
+    return QtGui.QImage(np.ascontiguousarray(pixels).data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
 
 
 class OffscreenView:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6 import QtCore, QtGui, QtWidgets
 
 import slicer
 
 from .layout_manager import LayoutManager, PlotWidget, SliceWidget, ThreeDWidget, ViewWidget
+from .views import to_qimage
 
 PANEL_WIDTH = 480
 
@@ -81,7 +80,7 @@ class ViewFrame(QtWidgets.QWidget):
         return max(1, self._canvas.width()), max(1, self._canvas.height())
 
     def draw(self) -> None:
-        pixmap = QtGui.QPixmap.fromImage(_to_qimage(self.view.rendering().image(self.canvas_size())))
+        pixmap = QtGui.QPixmap.fromImage(to_qimage(self.view.rendering().image(self.canvas_size())))
         if isinstance(self.view, SliceWidget):
             self._show_offset(self.view.sliceLogic())
             _annotate(pixmap, self.view.mrmlSliceCompositeNode())
@@ -99,11 +98,6 @@ class ViewFrame(QtWidgets.QWidget):
         letters = {"Axial": "IS", "Coronal": "PA", "Sagittal": "LR"}.get(logic.GetSliceNode().GetOrientation(), "  ")
         # Slicer gives the offset with the letter of the side it is on.
         self._text.setText(f"{letters[offset >= 0]}: {abs(offset):.1f}mm")
-
-
-def _to_qimage(pixels: NDArray[np.uint8]) -> QtGui.QImage:
-    height, width, _ = pixels.shape
-    return QtGui.QImage(np.ascontiguousarray(pixels).data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
 
 
 def _annotate(pixmap: QtGui.QPixmap, composite: Any) -> None:
@@ -135,7 +129,7 @@ class MainWindow(QtWidgets.QMainWindow):
         super().__init__()
         self.setObjectName("qSlicerMainWindow")
         self.setWindowTitle("3D Slicer")
-        self._layout_manager = layout_manager
+        self.layout_manager = layout_manager
         self._selector = ModuleSelector()
         self._panel_area = QtWidgets.QScrollArea()
         self._panel_area.setWidgetResizable(True)
@@ -159,6 +153,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.setCentralWidget(centre)
         self.statusBar()
         self.resize(1600, 1000)
+        self.show()
         layout_manager.layoutChanged.connect(lambda _: self._arrange_current())
         self._arrange_current()
 
@@ -174,7 +169,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.show()
 
     def _arrange_current(self) -> None:
-        self.arrange(self._layout_manager.node().GetViewArrangement())
+        self.arrange(self.layout_manager.node().GetViewArrangement())
 
     def arrange(self, layout: int) -> None:
         """Puts the views where the layout's description says."""
@@ -183,17 +178,23 @@ class MainWindow(QtWidgets.QMainWindow):
         self._frames.clear()
         old = self._views_layout.takeAt(0)
         if old is not None:
-            old.widget().deleteLater()
-        description = self._layout_manager.node().GetLayoutDescription(layout)
-        self._views_layout.addWidget(self._arranged(ElementTree.fromstring(description)))
+            cast(QtWidgets.QWidget, old.widget()).deleteLater()
+        description = self.layout_manager.node().GetLayoutDescription(layout)
+        views = self._arranged(ElementTree.fromstring(description))
+        self._views_layout.addWidget(views)
+        views.show()
         self._views_layout.activate()
+        self.resize_views()
+
+    def resize_views(self) -> None:
+        """Gives the views the sizes that they have in the window; slices keep what they show."""
         for frame in self._frames:
             frame.view.rendering().resize(frame.canvas_size())
 
     def _arranged(self, element: ElementTree.Element) -> QtWidgets.QWidget:
         if element.tag == "view":
             tag = element.get("singletontag", "")
-            frame = ViewFrame(self._layout_manager.widget_of(slicer.mrmlScene.GetSingletonNode(tag, element.get("class", ""))))
+            frame = ViewFrame(self.layout_manager.widget_of(slicer.mrmlScene.GetSingletonNode(tag, element.get("class", ""))))
             self._frames.append(frame)
             return frame
         container = QtWidgets.QSplitter(QtCore.Qt.Vertical if element.get("type") == "vertical" else QtCore.Qt.Horizontal)
@@ -218,18 +219,35 @@ def picture(path: Path, layout: int | None = None, size: tuple[int, int] = (1600
     """Writes what a user would see, as PNG, 3-D cameras set on their content; without `layout` all five views: 3-D, chart and three slices."""
     window: MainWindow = _main_window()
     everything = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalPlotView
-    manager = window._layout_manager
+    manager = window.layout_manager
     shown = manager.layout
+    fields = [(node, node.GetFieldOfView(), node.GetXYZOrigin()) for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")]
     window.resize(*size)
     window.show()
     manager.setLayout(everything if layout is None else layout)
     QtWidgets.QApplication.processEvents()
+    window.resize_views()
+    for node, field, _ in fields:
+        _show_at_least(node, field)
     window.reset_cameras()
     window.draw()
     QtWidgets.QApplication.processEvents()
-    if not window.grab().save(str(path)):
-        raise OSError(f"the picture cannot be written to {path}")
+    saved = window.grab().save(str(path))
     manager.setLayout(shown)
+    for node, field, origin in fields:
+        node.SetFieldOfView(*field)
+        node.SetXYZOrigin(*origin)
+    if not saved:
+        raise OSError(f"the picture cannot be written to {path}")
+
+
+def _show_at_least(node: Any, field: tuple[float, float, float]) -> None:
+    """Zooms out where the view's new shape would cut off what was shown before."""
+    width, height, depth = node.GetFieldOfView()
+    factor = max(field[0] / width, field[1] / height)
+    if factor > 1:
+        node.SetFieldOfView(width * factor, height * factor, depth)
+        node.UpdateMatrices()
 
 
 def _main_window() -> MainWindow:
