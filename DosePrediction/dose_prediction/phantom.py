@@ -248,7 +248,7 @@ def _paint_head(s: _Space, paint: Paint, head: Field) -> Mask:
     paint(cheek < 0, CORTICAL_BONE - 200)
     arch = np.abs(np.sqrt((s.x / 30) ** 2 + ((s.y + 42) / 44) ** 2) - 1) * 34
     front = s.y < -36
-    paint((np.sqrt((s.x / 30) ** 2 + ((s.y + 42) / 44) ** 2) < 1.05) & (np.abs(s.z - 31) < 3) & (s.y < -30), SPONGY_BONE + 250)
+    paint((np.sqrt((s.x / 30) ** 2 + ((s.y + 42) / 44) ** 2) < 1.05) & (np.abs(s.z - 31) < 1.8) & (s.y < -30), SPONGY_BONE + 80)
     paint((arch < 6) & front & (s.z > 24) & (s.z < 33), CORTICAL_BONE - 250)
     teeth = (arch < 4) & front & (np.cos(np.arctan2(s.x, -(s.y + 42)) * 22) > -0.6)
     paint(teeth & (s.z > 2) & (s.z < 23) & (np.abs(s.z - 13) > 1.5), TOOTH)

@@ -12,7 +12,7 @@ MIDLINE_ORGANS = {
     "SpinalCord": (
         "spinal cord, cord, sc, spine cord, cervical cord, thoracic cord, spinal, medulla, medulla spinalis, myelon, myelum, ruckenmark, moelle"
     ),
-    "SpinalCanal": "spinal canal, canal, cord canal, spinalkanal, vertebral canal, thecal sac",
+    "SpinalCanal": "spinal canal, canal, cord canal, spinal cord canal, spinalkanal, vertebral canal, thecal sac",
     "OpticChiasm": "optic chiasm, chiasm, chiasma, optic chiasma, opt chiasm, chiasma opticum",
     "Pituitary": "pit, hypophysis, pituitary gland",
     "Larynx": "laryngeal, whole larynx, glottic larynx, larynx gsl",
@@ -28,15 +28,15 @@ MIDLINE_ORGANS = {
     ),
     "Musc_Constrict_S": (
         "constrict s, superior constrictor, superior pharyngeal constrictor, constrictor superior, spc, pcm superior, "
-        "pcm sup, constrict sup, superior pcm, sup pcm"
+        "pcm sup, constrict sup, constrictor sup, superior pcm, sup pcm"
     ),
     "Musc_Constrict_M": (
         "constrict m, middle constrictor, middle pharyngeal constrictor, constrictor middle, mpc, pcm medium, pcm mid, "
-        "constrict mid, middle pcm, mid pcm"
+        "constrict mid, constrictor mid, middle pcm, mid pcm"
     ),
     "Musc_Constrict_I": (
         "constrict i, inferior constrictor, inferior pharyngeal constrictor, constrictor inferior, ipc, pcm inferior, "
-        "pcm inf, constrict inf, inferior pcm, inf pcm"
+        "pcm inf, constrict inf, constrictor inf, inferior pcm, inf pcm"
     ),
     "Cavity_Oral": "oral cavity, cavity oral, oralcav, oral cav, mouth, cavum oris",
     "Bone_Mandible": "mandible, mandibula, mand, lower jaw, jaw, unterkiefer, mandibule",
@@ -66,7 +66,7 @@ MIDLINE_ORGANS = {
     "Gallbladder": "gall bladder",
     "Pancreas": "panc",
     "Spleen": "lien, milz",
-    "Bowel": "bowels, intestine, intestines",
+    "Bowel": "bowels, bowel loops, intestine, intestines",
     "Bag_Bowel": "bowel bag, bag bowel, bowelbag, peritoneal cavity",
     "Spc_Bowel": "bowel space, spc bowel",
     "Bowel_Small": "small bowel, small intestine, bowel small, sb, smbowel, sm bowel",
@@ -123,7 +123,7 @@ PAIRED_ORGANS = {
     "Ovary": ("Ovaries", ""),
     "Femur_Head": (
         "Femur_Heads",
-        "femoral head, head femur, head femoral, femhead, fem head, femoral heads, femur heads, fh, fem hd, hip, femur head neck, femoral head neck",
+        "femoral head, head femur, head femoral, femhead, fem head, femoral heads, femur heads, fh, fem hd, femur head neck, femoral head neck",
     ),
     "Femur": ("Femurs", "femora, fem, femoral"),
 }

@@ -157,7 +157,7 @@ def _without_margin(text: str) -> tuple[str, str]:
     for pattern in (_PRV_WORD, _PRV_MARGIN):
         found = pattern.search(text) if size_mm is None else None
         if found:
-            text = f"{text[: found.start()]} {text[found.end() :]}"
+            text = f"{text[: found.start()]} {text[found.end() :]}".strip()
             is_prv = True
             size = found["size"] or (found["plain"] if pattern is _PRV_MARGIN else None)
             if size:
@@ -187,6 +187,7 @@ _MIDLINE_NAMES = {key: standard for standard, aliases in MIDLINE_ORGANS.items() 
 _PAIRED_NAMES = {
     key: (standard, plural)
     for standard, (plural, aliases) in PAIRED_ORGANS.items()
-    for key in _spellings(standard, aliases) | _spellings(plural, "")
+    for name in _spellings(standard, aliases) | _spellings(plural, "")
+    for key in (name, f"{name}s")
     if key not in _MIDLINE_NAMES
 }
