@@ -101,7 +101,7 @@ def test_a_built_wheel_holds_the_core_the_goals_the_model_and_the_command(tmp_pa
         names = set(archive.namelist())
         entry_points = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
     assert "dose-prediction = dose_prediction.command_line:main" in entry_points
-    for name in in_module():
+    for name in in_module(suffixes_out=frozenset({".md"})):
         if name.startswith("dose_prediction/"):
             assert name in names
         elif name.startswith(("Resources/Goals/", "Resources/Models/")):
