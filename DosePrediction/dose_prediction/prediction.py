@@ -114,7 +114,7 @@ def predict(
     if samples:
         with run.stage("Sampling plans", steps=samples * SAMPLING_STEPS), _autocast(torch_device, precision):
             for index in range(samples):
-                drawn.append(_sampled(network.bound(conditions[0]), shape, network.levels, torch_device, (seed, index), run))
+                drawn.append(_sampled(network.bound(conditions[0]), direct, network.levels, (seed, index), run))
     with run.stage("Finishing"):
         dose = _finished(residual, prior, region, case)
         plans = tuple(_finished(x, prior, region, case) for x in drawn)
@@ -171,12 +171,10 @@ def _prior(case: PlanCase, region: PlanningRegion, run: _Run) -> PhysicsPrior:
         return physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0)))
 
 
-def _sampled(
-    network: diffusion.Network, shape: tuple[int, ...], levels: diffusion.NoiseLevels, device: torch.device, seed: tuple[int, int], run: _Run
-) -> torch.Tensor:
+def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.NoiseLevels, seed: tuple[int, int], run: _Run) -> torch.Tensor:
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     before = seed[1] * SAMPLING_STEPS
-    return diffusion.sample(network, shape, levels, SAMPLING_STEPS, generator, device, on_step=lambda done: run.report(before + done))
+    return diffusion.sample(network, mean, levels, SAMPLING_STEPS, generator, on_step=lambda done: run.report(before + done))
 
 
 def _finished(residual: torch.Tensor, prior: PhysicsPrior, region: PlanningRegion, case: PlanCase) -> Volume:

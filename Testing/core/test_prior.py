@@ -1,0 +1,97 @@
+"""The quick plan: what a physicist would ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dose_prediction.case import Beam, CaseError, equispaced_beams
+from dose_prediction.physics.density import relative_electron_density
+from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
+from dose_prediction.region import PlanningRegion, planning_region
+from water_case import water_case
+
+
+def planned(beams: tuple[Beam, ...], objective: PlanObjective | None = None) -> tuple[PlanningRegion, PhysicsPrior]:
+    case = water_case().with_beams(beams)
+    region = planning_region(case)
+    return region, physics_prior(region, trace_beams(case, region), objective)
+
+
+def mean_in(prior: PhysicsPrior, fraction: np.ndarray) -> float:
+    return float(prior.dose_gy[fraction >= 0.5].mean())
+
+
+def test_targets_get_about_their_prescriptions() -> None:
+    region, prior = planned(equispaced_beams(9))
+    high, low = region.targets
+    assert mean_in(prior, high.fraction) == pytest.approx(71.0, abs=2.0)  # a plan whose D95 is the prescription has a mean a little above it
+    assert 55.0 < mean_in(prior, low.fraction) < 66.0
+    assert prior.dose_gy.min() >= 0
+    assert np.all(prior.dose_gy[~region.body] == 0)
+
+
+def test_an_organ_is_spared_more_when_its_weight_rises() -> None:
+    spare = PlanObjective()
+    harder = replace(spare, organs=(("Parotid_L", replace(dict(spare.organs)["Parotid_L"], quadratic=0.2)),))
+    region, prior = planned(equispaced_beams(9), spare)
+    _, spared = planned(equispaced_beams(9), harder)
+    assert mean_in(spared, region.organs["Parotid_L"]) < mean_in(prior, region.organs["Parotid_L"]) - 2.0
+
+
+def test_beams_from_the_left_dose_the_left() -> None:
+    region, prior = planned((Beam(90),))
+    target = region.prescription_map_gy > 0
+    in_field = region.body & ~target & target.any(axis=2, keepdims=True)  # the rows of voxels along x that hold a target
+    x = np.indices(region.grid.shape)[2] - (region.grid.shape[2] - 1) / 2
+    # 6 MV falls by about 4 % a centimetre, and the two sides are 8 cm apart or more.
+    assert prior.dose_gy[in_field & (x > 6)].mean() > 1.25 * prior.dose_gy[in_field & (x < -6)].mean()
+
+
+def test_non_coplanar_beams_reach_beyond_the_slices_of_the_target() -> None:
+    region, coplanar = planned((Beam(90), Beam(270)))
+    _, vertex = planned((Beam(60, couch_deg=90), Beam(300, couch_deg=90)))
+    target_slices = (region.prescription_map_gy > 0).any(axis=(1, 2))
+    outside = region.body & ~target_slices[:, None, None]
+    assert vertex.dose_gy[outside].mean() > 1.5 * coplanar.dose_gy[outside].mean()
+
+
+def test_the_same_case_gives_the_same_plan() -> None:
+    (_, first), (_, second) = planned(equispaced_beams(5)), planned(equispaced_beams(5))
+    assert np.array_equal(first.dose_gy, second.dose_gy)
+
+
+def test_open_field_is_one_on_average_in_the_targets() -> None:
+    region, prior = planned(equispaced_beams(5))
+    assert prior.open_field[region.prescription_map_gy > 0].mean() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_beams_of_two_energies_are_refused() -> None:
+    case = water_case().with_beams((Beam(0), Beam(90, energy_mv=10.0)))
+    with pytest.raises(CaseError, match=r"2 energies \(6, 10 MV\)"):
+        trace_beams(case, planning_region(case))
+
+
+def test_stopping_in_an_iteration_stops_the_plan() -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(done: int) -> None:
+        if done == 3:
+            raise Stop
+
+    case = water_case()
+    region = planning_region(case)
+    with pytest.raises(Stop):
+        physics_prior(region, trace_beams(case, region), on_iteration=stop)
+
+
+def test_density_outside_the_body_attenuates_nothing() -> None:
+    ct = np.full((2, 2, 2), 500.0, np.float32)
+    body = np.zeros((2, 2, 2), bool)
+    body[0, 0, 0] = True
+    density = relative_electron_density(ct, body)
+    assert density[0, 0, 0] > 1.1
+    assert np.count_nonzero(density) == 1

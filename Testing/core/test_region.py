@@ -1,0 +1,76 @@
+"""The planning region: cut out where voxels are kept, resampled where they are not, and back again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dose_prediction.case import Grid, PlanCase
+from dose_prediction.region import RESAMPLED_SPACING_MM, onto_case_grid, onto_region, planning_region
+from water_case import SHAPE, water_case
+
+FINE = Grid(SHAPE, origin_mm=(-19.5, -19.5, -10.0), spacing_mm=(1.0, 1.0, 1.0))
+
+
+def place(case: PlanCase) -> np.ndarray:
+    """A volume on the case's grid that is a linear function of the place in the patient."""
+    points = case.grid.world_from_index(np.stack(np.indices(case.grid.shape), -1))
+    return (points @ [0.5, -0.25, 1.0] + 100.0).astype(np.float32)
+
+
+def test_voxels_that_the_model_knows_are_kept_as_they_are() -> None:
+    case = water_case()
+    region = planning_region(case)
+    assert region.grid.spacing_mm == case.grid.spacing_mm
+    values = np.random.default_rng(0).uniform(0, 70, SHAPE).astype(np.float32)
+    back = onto_case_grid(onto_region(values, case, region), region, case)
+    assert np.array_equal(back[case.body], values[case.body])
+    assert region.body.sum() == case.body.sum()
+    assert region.targets[0].fraction.sum() == case.targets[0].mask.sum()
+
+
+def test_region_holds_the_whole_body_across() -> None:
+    long = Grid(SHAPE, origin_mm=(-78.0, -78.0, 0.0), spacing_mm=(4.0, 4.0, 3.9))
+    assert planning_region(water_case(grid=long)).grid.shape == (20, 34, 34)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        FINE,
+        Grid(SHAPE, (20.0, -78.0, -30.0), (4.0, 4.0, 3.0), ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))),  # left-handed: x runs to the right
+        Grid(SHAPE, (-60.0, -90.0, 10.0), (4.0, 4.0, 3.0), ((0.96, -0.28, 0.0), (0.28, 0.96, 0.0), (0.0, 0.0, 1.0))),  # oblique
+        Grid(SHAPE, (0.0, 0.0, 0.0), (2.0, 4.0, 3.0), ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))),  # sagittal slices
+    ],
+    ids=["fine", "left-handed", "oblique", "sagittal"],
+)
+def test_other_grids_are_resampled_without_moving_anything(grid: Grid) -> None:
+    case = water_case(grid=grid)
+    region = planning_region(case)
+    assert region.grid.is_axis_aligned
+    # A linear function of place survives linear interpolation exactly, wherever both grids have neighbours.
+    carried = onto_region(place(case), case, region)
+    points = region.grid.world_from_index(np.stack(np.indices(region.grid.shape), -1))
+    inside = np.all((case.grid.index_from_world(points) > 1) & (case.grid.index_from_world(points) < np.array(SHAPE) - 2), axis=-1)
+    assert inside.sum() > 30
+    assert carried[inside] == pytest.approx((points @ [0.5, -0.25, 1.0] + 100.0)[inside], abs=0.3)
+    # A target keeps its volume and its centre.
+    target = case.targets[0]
+    volume = target.mask.sum() * case.grid.voxel_volume_mm3
+    fraction = region.targets[0].fraction
+    assert fraction.sum() * region.grid.voxel_volume_mm3 == pytest.approx(volume, rel=0.12)
+    centre = case.grid.world_from_index(np.argwhere(target.mask).mean(0))
+    weights = fraction / fraction.sum()
+    found = np.array([(weights * points[..., axis]).sum() for axis in range(3)])
+    assert found == pytest.approx(centre, abs=0.5)
+
+
+def test_a_fine_ct_is_computed_at_the_models_spacing() -> None:
+    assert planning_region(water_case(grid=FINE)).grid.spacing_mm == RESAMPLED_SPACING_MM
+
+
+def test_targets_with_one_prescription_are_one_target_and_the_highest_comes_first() -> None:
+    region = planning_region(water_case())
+    assert [target.prescription_gy for target in region.targets] == [70.0, 56.0]
+    levels = np.unique(region.prescription_map_gy)
+    assert levels.tolist() == [0.0, 56.0, 70.0]
