@@ -112,7 +112,7 @@ def write_case_folder(path: Path | str, case: PlanCase) -> None:
         "ct": "ct.nrrd",
         "segmentation": "segmentation.seg.nrrd",
         "targets": {target.name: target.role.prescription_gy for target in case.targets},
-        "roles": {s.name: _role_text(s.role) for s in case.structures if not s.is_target},
+        "roles": {s.name: _role_text(s.role) for s in case.structures if s.role.kind is not RoleKind.TARGET},
         "beams": [beam.gantry_deg if beam == Beam(beam.gantry_deg) else asdict(beam) for beam in case.beams],
     }
     if case.isocentre_mm is not None:

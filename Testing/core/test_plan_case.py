@@ -133,15 +133,6 @@ def test_isocentre_of_an_oblique_grid_lies_in_the_targets() -> None:
     assert case.targets[0].mask[z, y, x] or case.targets[1].mask[z, y, x]
 
 
-def test_organ_that_is_contoured_twice_counts_with_all_its_voxels() -> None:
-    case = water_case()
-    other = Structure("Parotid_L_2", Role.organ("Parotid_L"), np.roll(case.organs[0].mask, 5, axis=0))
-    mask = replace(case, structures=(*case.structures, other)).mask_of("Parotid_L")
-    assert mask is not None
-    assert np.array_equal(mask, case.organs[0].mask | other.mask)
-    assert case.mask_of("Heart") is None
-
-
 def test_other_beams_leave_the_patient_as_it_is() -> None:
     case = water_case()
     other = case.with_beams(equispaced_beams(7))

@@ -91,13 +91,6 @@ class PlanCase:
         total.update(repr((self.beams, [round(value, 3) + 0.0 for value in self.isocentre])).encode())
         return total.hexdigest()
 
-    def mask_of(self, standard_name: str) -> NDArray[np.bool_] | None:
-        """The voxels of the organ with this TG-263 name, all its contours together; None if it was not contoured."""
-        masks = [organ.mask for organ in self.organs if organ.role.standard_name == standard_name]
-        if len(masks) > 1:
-            return _frozen_mask(np.logical_or.reduce(masks))
-        return masks[0] if masks else None
-
     def with_beams(self, beams: tuple[Beam, ...]) -> PlanCase:
         """The same patient with other beams."""
         other = replace(self, beams=beams)

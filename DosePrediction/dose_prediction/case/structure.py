@@ -77,14 +77,6 @@ class Structure:
             raise CaseError(f"The mask of {self.name!r} has {np.ndim(self.mask)} dimensions; give one array of slices, rows and columns.")
         object.__setattr__(self, "mask", read_only(self.mask, np.bool_))
 
-    @property
-    def is_target(self) -> bool:
-        return self.role.kind is RoleKind.TARGET
-
-    @property
-    def is_organ(self) -> bool:
-        return self.role.kind is RoleKind.ORGAN
-
 
 def read_only(array: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:
     """`array` as `dtype` in C order, never to be written again; copied unless nobody could write it already."""
