@@ -91,9 +91,9 @@ def _sentences(folder: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
+        if error.errno is None:
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"The disk of {folder} is full; free some space or choose another folder. Nothing was written.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EFBIG):
-            reason = (error.strerror or "cannot be written").lower()
-            raise OutputError(f"Cannot write into {folder} ({reason}); choose a folder that you may write to.") from error
-        raise
+        reason = (error.strerror or os.strerror(error.errno)).lower()
+        raise OutputError(f"Cannot write into {folder} ({reason}); choose a folder that you may write to.") from error
