@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, cast
 
+import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 import slicer
@@ -228,7 +229,7 @@ def picture(path: Path, layout: int | None = None, size: tuple[int, int] = (1600
     QtWidgets.QApplication.processEvents()
     window.resize_views()
     for node, field, _ in fields:
-        _show_at_least(node, field)
+        _show_at_least(manager.widget_of(node).sliceLogic(), field)
     window.reset_cameras()
     window.draw()
     QtWidgets.QApplication.processEvents()
@@ -241,10 +242,18 @@ def picture(path: Path, layout: int | None = None, size: tuple[int, int] = (1600
         raise OSError(f"the picture cannot be written to {path}")
 
 
-def _show_at_least(node: Any, field: tuple[float, float, float]) -> None:
-    """Zooms out where the view's new shape would cut off what was shown before."""
+def _show_at_least(logic: Any, field: tuple[float, float, float]) -> None:
+    """Zooms out where the view's new shape would cut off what was shown before, no further than to all there is."""
+    node = logic.GetSliceNode()
     width, height, depth = node.GetFieldOfView()
-    factor = max(field[0] / width, field[1] / height)
+    slice_to_ras = vtk.vtkMatrix4x4()
+    slice_to_ras.DeepCopy(node.GetSliceToRAS())
+    logic.FitSliceToAll()
+    all_there_is = node.GetFieldOfView()
+    node.SetFieldOfView(width, height, depth)
+    node.GetSliceToRAS().DeepCopy(slice_to_ras)
+    node.UpdateMatrices()
+    factor = min(max(field[0] / width, field[1] / height), all_there_is[0] / width)
     if factor > 1:
         node.SetFieldOfView(width * factor, height * factor, depth)
         node.UpdateMatrices()
