@@ -19,6 +19,7 @@ from dose_prediction import openkbp, report
 from dose_prediction.case import Grid, PlanCase
 from dose_prediction.case_files import read_case, write_case_folder
 from dose_prediction.command_line import main
+from dose_prediction.device import DeviceError
 from dose_prediction.model.bundle import ModelError, load_bundle
 from dose_prediction.volumes import read_volume, write_volume
 from instant_model import InstantModel
@@ -151,6 +152,23 @@ def test_a_model_that_cannot_be_loaded_ends_a_cohort_at_once(tmp_path, output, c
     assert main(["predict", "--cases", str(tmp_path / "cases"), "--output", str(output)], InstantModel(load_error=ModelError("It is damaged."))) == 2
     assert capsys.readouterr().err.strip().endswith("dose-prediction: It is damaged.")
     assert not output.exists()
+
+
+def test_a_device_that_is_not_there_ends_a_cohort_at_once(tmp_path, output, capsys):
+    for name in ("a", "b"):
+        write_case_folder(tmp_path / "cases" / name, water_case(name))
+    model = InstantModel(fail_on={"a": DeviceError("No GPU here."), "b": AssertionError("asked for a second case")})
+    assert main(["predict", "--cases", str(tmp_path / "cases"), "--output", str(output)], model) == 2
+    assert "No GPU here." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["predict", "--cases"], ["evaluate", "--prediction", ".", "--reference"], ["train", "--data"]])
+def test_a_folder_without_cases_is_refused_and_leaves_nothing(tmp_path, output, capsys, arguments):
+    (tmp_path / "empty").mkdir()
+    where = [] if arguments[0] == "evaluate" else ["--output", str(output)]
+    assert main([*arguments, str(tmp_path / "empty"), *where]) == 2
+    assert str(tmp_path / "empty") in capsys.readouterr().err
+    assert not output.parent.exists()
 
 
 def break_case(folder: Path, how: str) -> None:
