@@ -41,6 +41,11 @@ class FileIO(QtCore.QObject):
                 return kind
         return "NoFile"
 
+    def fileWriterFileType(self, node: Any, extension: str = "") -> str:
+        return next(
+            (kind for kind, class_name in _NODE_CLASS.items() if node.IsA(class_name)), "VolumeFile" if node.IsA("vtkMRMLVolumeNode") else "NoFile"
+        )
+
     def loadNodes(self, kind: str, properties: dict[str, Any], loaded: Any = None, messages: Any = None) -> bool:
         path = str(properties["fileName"])
         if not os.path.isfile(path):

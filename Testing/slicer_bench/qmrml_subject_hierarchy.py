@@ -14,7 +14,7 @@ from .widget_properties import stored, with_setters
 
 
 @with_setters
-class qMRMLSubjectHierarchyTreeView(QtWidgets.QTreeWidget):
+class qMRMLSubjectHierarchyTreeView(QtWidgets.QWidget):
     """Selects an item of the subject hierarchy."""
 
     currentItemChanged = Signal(object, arguments=["vtkIdType"])
@@ -22,11 +22,15 @@ class qMRMLSubjectHierarchyTreeView(QtWidgets.QTreeWidget):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setHeaderHidden(True)
+        self._tree = QtWidgets.QTreeWidget()
+        self._tree.setHeaderHidden(True)
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._tree)
         self._scene: Any = None
         self._observations = Observations()
         self._items: dict[int, QtWidgets.QTreeWidgetItem] = {}
-        self.itemSelectionChanged.connect(lambda: self.currentItemChanged.emit(self.currentItem()))
+        self._tree.itemSelectionChanged.connect(lambda: self.currentItemChanged.emit(self.currentItem()))
 
     def setMRMLScene(self, scene: Any) -> None:
         self._observations.clear()
@@ -46,14 +50,14 @@ class qMRMLSubjectHierarchyTreeView(QtWidgets.QTreeWidget):
 
     def _refresh(self) -> None:
         current = self.currentItem()
-        blocked = self.blockSignals(True)
-        self.clear()
+        blocked = self._tree.blockSignals(True)
+        self._tree.clear()
         self._items.clear()
         if self._scene is not None:
-            self._add_children(self._hierarchy(), self._hierarchy().GetSceneItemID(), self.invisibleRootItem())
-            self.expandAll()
+            self._add_children(self._hierarchy(), self._hierarchy().GetSceneItemID(), self._tree.invisibleRootItem())
+            self._tree.expandAll()
         self.setCurrentItem(current)
-        self.blockSignals(blocked)
+        self._tree.blockSignals(blocked)
         if self.currentItem() != current:
             self.currentItemChanged.emit(self.currentItem())
 
@@ -70,10 +74,10 @@ class qMRMLSubjectHierarchyTreeView(QtWidgets.QTreeWidget):
             self._add_children(hierarchy, child, item)
 
     def currentItem(self) -> int:
-        selected = self.selectedItems()
+        selected = self._tree.selectedItems()
         return int(selected[0].data(0, QtCore.Qt.UserRole)) if selected else 0
 
     def setCurrentItem(self, item_id: int) -> None:
-        self.clearSelection()
+        self._tree.clearSelection()
         if item_id in self._items:
             self._items[item_id].setSelected(True)
