@@ -25,6 +25,8 @@ CHANNELS = ("ct", "prior", "open_field", "prescription", "distance", "body", *OR
 FIRST_ORGAN = CHANNELS.index(ORGANS[0])
 SITES = ("head_and_neck",)
 MULTIPLE = 16  # the network halves every axis four times
+# oneDNN's bfloat16 weight gradients of a 3 x 3 x 3 convolution are garbage where an axis has two voxels (seen in PyTorch 2.13).
+SMALLEST = 3 * MULTIPLE
 
 # A token: one-hot kind, one-hot subject (organ or target rank), numbers.
 TOKEN_KINDS = ("site", "prescription", "beam", "voxel", "goal_mean", "goal_max")
@@ -90,8 +92,8 @@ def _token(kind: str, subject: int | None, *numbers: float) -> NDArray[np.float3
 
 
 def padded(volumes: torch.Tensor) -> torch.Tensor:
-    """Volumes (..., z, y, x) padded with zeros at the high ends until every axis is a multiple of `MULTIPLE`."""
-    ends = [(-size) % MULTIPLE for size in volumes.shape[-3:]]
+    """Volumes (..., z, y, x) padded with zeros at the high ends until every axis is a multiple of `MULTIPLE` and at least `SMALLEST`."""
+    ends = [max(-(-size // MULTIPLE) * MULTIPLE, SMALLEST) - size for size in volumes.shape[-3:]]
     return torch.nn.functional.pad(volumes, (0, ends[2], 0, ends[1], 0, ends[0]))
 
 

@@ -73,8 +73,8 @@ def sample(
 ) -> Tensor:
     """One draw of x by Heun's second-order method (EDM, algorithm 1), from noise about `mean`, which is what `expected` answered.
 
-    Starting about the mean instead of about zero lets the highest level be low: the few steps go where something is decided.  Noise is drawn on the CPU,
-    so that a seed gives the same noise on every device.  `on_step` is called after each step and may raise to stop.
+    Starting about the mean instead of about zero lets the highest level be low: the few steps go where something is decided.  Noise is drawn on the
+    CPU, so that a seed gives the same noise on every device.  `on_step` is called after each step and may raise to stop.
     """
     schedule = levels.schedule(steps)
     x = mean + torch.randn(mean.shape, generator=generator).to(mean.device) * schedule[0]

@@ -52,10 +52,13 @@ def load_checkpoint(folder: Path, network: nn.Module, average: nn.Module, optimi
         state = TrainingState(**json.loads(metadata["state"]))
         network.load_state_dict(_part(tensors, "network"))
         average.load_state_dict(_part(tensors, "average"))
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in _part(tensors, "optimiser").items():
             index, _, key = name.partition(".")
-            moments.setdefault(int(index), {})[key] = tensor
+            # In the memory layout of the parameter, without which sums would be rounded in another order.
+            like = parameters[int(index)]
+            moments.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise CaseError(f"The checkpoint {file} is damaged or of another network ({str(error).splitlines()[0]}); train without --resume.") from error

@@ -1,0 +1,88 @@
+"""Released models: what is written is read back, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dose_prediction.model.bundle import CARD_FILE, WEIGHTS_FILE, ModelError, load_bundle, save_bundle
+from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from tiny_model import TINY, tiny_bundle
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_bundle(tmp_path, tiny_bundle().network, {"version": "7.1"})
+    return tmp_path
+
+
+def test_weights_come_back_to_half_precision(saved: Path) -> None:
+    loaded = load_bundle(saved)
+    assert loaded.version == "7.1"
+    for name, tensor in tiny_bundle().network.state_dict().items():
+        assert torch.allclose(loaded.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-6), name
+
+
+def test_one_flipped_bit_is_found(saved: Path) -> None:
+    content = bytearray((saved / WEIGHTS_FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / WEIGHTS_FILE).write_bytes(content)
+    with pytest.raises(ModelError, match="altered or damaged: its SHA-256 is"):
+        load_bundle(saved)
+
+
+def test_a_truncated_file_is_found(saved: Path) -> None:
+    content = (saved / WEIGHTS_FILE).read_bytes()
+    (saved / WEIGHTS_FILE).write_bytes(content[:-100])
+    with pytest.raises(ModelError, match="altered or damaged"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, CARD_FILE])
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(ModelError, match=f"{name} is missing"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize("card", ["", "[]", "{}", '{"sha256": "x", "network": {"nonsense": 1}}'])
+def test_a_damaged_card_is_refused(saved: Path, card: str) -> None:
+    (saved / CARD_FILE).write_text(card)
+    with pytest.raises(ModelError, match="card .* is damaged"):
+        load_bundle(saved)
+
+
+def test_weights_of_another_shape_than_the_card_says_are_refused(saved: Path) -> None:
+    card = json.loads((saved / CARD_FILE).read_text())
+    card["network"]["context"] = 48
+    (saved / CARD_FILE).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="does not fit its card"):
+        load_bundle(saved)
+
+
+def test_a_pickle_is_never_opened(saved: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (pytest.fail, ("a pickle was loaded",))
+
+    torch.save({"network": Trap()}, saved / WEIGHTS_FILE)
+    with pytest.raises(ModelError):
+        load_bundle(saved)
+
+
+def test_configuration_survives_json() -> None:
+    assert NetworkConfig.from_dict(json.loads(json.dumps(TINY.as_dict()))) == TINY
+
+
+def test_condition_is_encoded_apart_from_the_denoising(saved: Path) -> None:
+    network: ADDiffDose = load_bundle(saved).network
+    volumes, tokens = torch.rand(1, 13, 16, 16, 32), torch.rand(1, 5, 21)
+    condition = network.condition(volumes, tokens)
+    first, second = (network.bound(condition)(torch.zeros(1, 1, 16, 16, 32), torch.tensor([code])) for code in (4.0, -1.0))
+    assert first.shape == (1, 1, 16, 16, 32)
+    assert not torch.equal(first, second)  # the noise level matters
+    other = network.bound(network.condition(volumes, tokens * 0.5))(torch.zeros(1, 1, 16, 16, 32), torch.tensor([4.0]))
+    assert not torch.equal(first, other)  # and so does the plan

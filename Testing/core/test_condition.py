@@ -1,0 +1,87 @@
+"""What the network is shown of a case."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dose_prediction.case import Beam, PlanCase, Role, Structure
+from dose_prediction.model.condition import (
+    CHANNELS,
+    TOKEN_KINDS,
+    DoseGoal,
+    goal_tokens,
+    mirrored_channels,
+    mirrored_tokens,
+    padded,
+    plan_tokens,
+    volume_channels,
+)
+from dose_prediction.physics.prior import physics_prior, trace_beams
+from dose_prediction.region import planning_region
+from water_case import water_case
+
+
+def shown(case: PlanCase) -> tuple[np.ndarray, np.ndarray]:
+    region = planning_region(case)
+    return volume_channels(region, physics_prior(region, trace_beams(case, region))), plan_tokens(region, case.beams)
+
+
+def mirror_image(case: PlanCase) -> PlanCase:
+    """The case with left and right exchanged; its grid is symmetric about x = 0."""
+    sides = {"Parotid_L": "Parotid_R", "Parotid_R": "Parotid_L"}
+    structures = tuple(
+        Structure(s.name, Role.organ(sides[s.role.standard_name]) if s.role.standard_name in sides else s.role, s.mask[:, :, ::-1])
+        for s in case.structures
+    )
+    beams = tuple(Beam(-beam.gantry_deg % 360, -beam.couch_deg % 360) for beam in case.beams)
+    return PlanCase(case.name, case.grid, case.ct_hu[:, :, ::-1], structures, beams)
+
+
+def test_every_channel_shows_what_it_is_named_after() -> None:
+    case = water_case()
+    volumes, _ = shown(case)
+    channel = dict(zip(CHANNELS, volumes, strict=True))
+    assert set(np.unique(channel["ct"]).tolist()) == {-1.0, 0.0}
+    assert channel["prescription"].max() == 1.0
+    assert channel["prior"][channel["prescription"] == 1.0].mean() == pytest.approx(1.0, abs=0.05)
+    assert channel["Parotid_L"].sum() == case.organs[0].mask.sum()
+    assert channel["Parotid_R"].sum() == 0
+    assert np.all((channel["distance"] > 0) == (channel["prescription"] == 0))
+
+
+def test_mirrored_channels_and_tokens_are_those_of_the_mirror_image() -> None:
+    # An asymmetric case and asymmetric beams: a wrong sign cannot hide.
+    case = water_case().with_beams((Beam(0), Beam(50, couch_deg=20), Beam(110), Beam(200)))
+    volumes, tokens = (torch.from_numpy(part) for part in shown(case))
+    mirrored_volumes, mirrored_plan = (torch.from_numpy(part) for part in shown(mirror_image(case)))
+    exact = [i for i, name in enumerate(CHANNELS) if name not in ("prior", "open_field")]
+    assert torch.allclose(mirrored_channels(volumes)[exact], mirrored_volumes[exact], atol=1e-5)
+    assert torch.allclose(mirrored_tokens(tokens), mirrored_plan, atol=1e-6)
+    # The plan itself is found by sampling voxels, which the mirror image does in another order.
+    difference = (mirrored_channels(volumes) - mirrored_volumes)[CHANNELS.index("prior")].abs().mean() * 70
+    assert float(difference) < 1.5
+
+
+def test_mirroring_twice_changes_nothing() -> None:
+    volumes, tokens = (torch.from_numpy(part) for part in shown(water_case()))
+    assert torch.equal(mirrored_channels(mirrored_channels(volumes)), volumes)
+    assert torch.equal(mirrored_tokens(mirrored_tokens(tokens)), tokens)
+
+
+def test_a_token_for_each_prescription_beam_and_goal() -> None:
+    case = water_case()
+    tokens = plan_tokens(planning_region(case), case.beams)
+    kinds = [TOKEN_KINDS[int(np.argmax(token[: len(TOKEN_KINDS)]))] for token in tokens]
+    assert kinds == ["site", "voxel", "prescription", "prescription", *["beam"] * 5]
+    goals = goal_tokens([DoseGoal("Parotid_L", "mean", 26.0), DoseGoal("SpinalCord", "max", 45.0)])
+    assert goals.shape == (2, tokens.shape[1])
+    assert goal_tokens([]).shape == (0, tokens.shape[1])
+
+
+def test_padding_brings_every_axis_to_a_multiple_of_sixteen_and_keeps_the_rest() -> None:
+    volume = torch.rand(3, 49, 16, 63)
+    assert padded(volume).shape == (3, 64, 48, 64)
+    assert torch.equal(padded(volume)[:, :49, :16, :63], volume)
+    assert float(padded(volume).sum()) == pytest.approx(float(volume.sum()))

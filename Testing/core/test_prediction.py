@@ -1,0 +1,143 @@
+"""A prediction from case to dose."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dose_prediction.case import Beam, Grid, PlanCase, Role, Structure
+from dose_prediction.device import DeviceError
+from dose_prediction.prediction import Cancelled, Prediction, Progress, predict
+from tiny_model import tiny_bundle
+from water_case import SHAPE, water_case
+
+MODEL = tiny_bundle()
+
+
+def test_dose_is_zero_outside_the_body_never_negative_and_always_a_number() -> None:
+    case = water_case()
+    found = predict(case, tiny_bundle(strength=0.5), samples=1, device="cpu")
+    for dose in (found.dose_gy, found.prior_gy, *found.samples_gy):
+        assert dose.shape == case.grid.shape
+        assert dose.dtype == np.float32
+        assert np.isfinite(dose).all()
+        assert dose.min() >= 0
+        assert np.all(dose[~case.body] == 0)
+
+
+def test_the_same_seed_gives_the_same_dose_and_another_seed_other_samples() -> None:
+    case = water_case()
+    first, again, other = (predict(case, MODEL, samples=2, seed=seed, device="cpu") for seed in (1, 1, 2))
+    assert np.array_equal(first.dose_gy, again.dose_gy)
+    assert all(np.array_equal(a, b) for a, b in zip(first.samples_gy, again.samples_gy, strict=True))
+    assert np.array_equal(first.dose_gy, other.dose_gy)  # the expected dose has no chance in it
+    assert not np.array_equal(first.samples_gy[0], other.samples_gy[0])
+    assert not np.array_equal(first.samples_gy[0], first.samples_gy[1])
+    assert np.allclose(first.spread_gy, np.std(first.samples_gy, axis=0), atol=1e-4)
+
+
+def test_without_samples_there_is_no_spread() -> None:
+    found = predict(water_case(), MODEL, device="cpu")
+    assert found.samples_gy == ()
+    assert found.spread_gy is None
+
+
+def test_progress_names_each_stage_in_turn_and_ends_at_one() -> None:
+    told: list[Progress] = []
+    predict(water_case(), MODEL, samples=1, device="cpu", on_progress=told.append)
+    stages = list(dict.fromkeys(progress.stage for progress in told))
+    assert stages == ["Preparing the case", "Physics prior", "Encoding the case", "Predicting the dose", "Sampling plans", "Finishing"]
+    fractions = [progress.fraction for progress in told]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions[-1] == pytest.approx(1.0)
+    assert max(np.diff(fractions)) < 0.3
+
+
+def test_a_cancel_is_obeyed_at_the_next_step_of_every_stage() -> None:
+    stages: set[str] = set()
+    asked = 0
+
+    def count(progress: Progress) -> None:
+        stages.add(progress.stage)
+
+    def after(steps: int) -> Prediction:
+        nonlocal asked
+        asked = 0
+
+        def is_cancelled() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked > steps
+
+        return predict(water_case(), MODEL, samples=1, device="cpu", on_progress=count, is_cancelled=is_cancelled)
+
+    after(10**6)
+    steps = asked
+    assert len(stages) == 6
+    for allowed in (0, 1, steps // 2, steps - 1):
+        with pytest.raises(Cancelled):
+            after(allowed)
+        assert asked == allowed + 1  # nothing was done after the cancel was seen
+
+
+def test_provenance_says_where_the_dose_came_from_and_nothing_of_the_patient() -> None:
+    case = water_case("Jane Doe 1970-01-01")
+    provenance = predict(case, MODEL, samples=1, seed=5, device="cpu").provenance
+    text = json.dumps(provenance.as_dict())
+    assert "Doe" not in text and "1970" not in text
+    assert provenance.seed == 5
+    assert provenance.case_sha256 == case.digest
+    assert provenance.model_sha256 == MODEL.sha256
+    assert set(provenance.stage_seconds) >= {"Physics prior", "Predicting the dose"}
+    assert all(math.isfinite(seconds) and seconds >= 0 for seconds in provenance.stage_seconds.values())
+
+
+def test_a_case_like_those_trained_on_has_no_warning_and_others_say_what_differs() -> None:
+    case = water_case()
+    assert predict(case, MODEL, device="cpu").provenance.warnings == []
+    bladder = Structure("Bladder", Role.organ("Bladder"), case.organs[0].mask)
+    strange_target = replace(case.targets[0], role=Role.target(60.0))
+    other = PlanCase("other", case.grid, case.ct_hu, (case.structures[0], strange_target, bladder), (Beam(0), Beam(180)))
+    warnings = " ".join(predict(other, MODEL, device="cpu").provenance.warnings)
+    assert "Bladder" in warnings
+    assert "60 Gy" in warnings
+    assert "beams differ" in warnings
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid(SHAPE, (78.0, 78.0, -30.0), (4.0, 4.0, 3.0), ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))),  # turned half round
+        Grid(SHAPE, (-78.0, -78.0, 27.0), (4.0, 4.0, 3.0), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))),  # left-handed: from the top down
+    ],
+    ids=["half turn", "left-handed"],
+)
+def test_a_patient_stored_along_other_axes_gets_the_same_dose(grid: Grid) -> None:
+    straight = water_case()
+    flips = tuple(axis for axis in range(3) if np.diag(grid.direction)[2 - axis] < 0)
+    stored = PlanCase(
+        "stored otherwise",
+        grid,
+        np.flip(straight.ct_hu, flips),
+        tuple(Structure(s.name, s.role, np.flip(s.mask, flips)) for s in straight.structures),
+        straight.beams,
+    )
+    dose = predict(straight, MODEL, device="cpu").dose_gy
+    other = np.flip(predict(stored, MODEL, device="cpu").dose_gy, flips)
+    inner = straight.body & np.roll(straight.body, 1, 2) & np.roll(straight.body, -1, 2)
+    assert np.abs(dose - other)[inner].mean() < 0.5
+
+
+@pytest.mark.parametrize(("device", "sentence"), [("tpu", "Unknown device 'tpu'; choose one of"), ("cuda", "finds no CUDA GPU here")])
+def test_a_device_that_is_not_there_is_refused_and_never_replaced(device: str, sentence: str) -> None:
+    import torch
+
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA GPU")
+    with pytest.raises(DeviceError, match=sentence):
+        predict(water_case(), MODEL, device=device)

@@ -1,0 +1,155 @@
+"""Training: losses with known values, and a loop that resumes to the exact step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dose_prediction.case import CaseError
+from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle
+from dose_prediction.training import loop
+from dose_prediction.training.dataset import load_cases, prepare_cases, structures_in
+from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
+from dose_prediction.training.loop import TrainingSettings, schedule, train
+from tiny_model import TINY
+
+SETTINGS = TrainingSettings(steps=6, autoencoder_steps=2, warm_up=2, checkpoint_every=3, validate_every=3, learning_rate=3e-3)
+
+
+def write_patient(path: Path, seed: int) -> None:
+    """A small patient in OpenKBP's npz layout: a cylinder with two targets, a cord and a parotid, and a dose that falls off from the targets."""
+    y, x, z = np.indices((128, 128, 128), dtype=np.int16)
+    rng = np.random.default_rng(seed)
+    middle = 64 + rng.integers(-3, 4)
+    body = ((y - 64) ** 2 + (x - middle) ** 2 < 14**2) & (abs(z - 64) < 12)
+    high = (abs(y - 62) < 4) & (abs(x - middle) < 4) & (abs(z - 64) < 5)
+    low = (abs(y - 62) < 4) & (abs(x - middle - 7) < 3) & (abs(z - 64) < 5)
+    cord = (abs(y - 72) < 2) & (abs(x - middle) < 2) & (abs(z - 64) < 12)
+    parotid = (abs(y - 62) < 3) & (abs(x - middle + 10) < 2) & (abs(z - 64) < 4)
+    bits = (cord << 1) | (parotid << 2) | (low << 7) | (high << 9) | (body.astype(np.uint16) << 15)
+    distance = np.sqrt((y - 62.0) ** 2 + (x - middle) ** 2 + (z - 64.0) ** 2)
+    dose = np.where(body, 7000 * np.exp(-np.maximum(distance - 5, 0) / 12), 0)
+    np.savez(
+        path,
+        ct=np.where(body, 1024, 0).astype(np.int16),
+        dose=dose.astype(np.uint16),
+        bits=bits.astype(np.uint16),
+        spacing=np.array([4.0, 4.0, 3.0], np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two patients to train on and one to validate on."""
+    folder = tmp_path_factory.mktemp("patients")
+    for name, seed in (("train/pt_1.npz", 1), ("train/pt_2.npz", 2), ("validation/pt_3.npz", 3)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_patient(folder / name, seed)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_an_interrupted_training_resumed_ends_where_an_uninterrupted_one_does(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(data / "train", tmp_path / "whole", settings=SETTINGS, config=TINY)
+    steps = 0
+    honest = loop._losses
+
+    def interrupted(*arguments: object) -> dict[str, torch.Tensor]:
+        nonlocal steps
+        steps += 1
+        if steps == 5:  # after the checkpoint of step 3
+            raise KeyboardInterrupt
+        return honest(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_losses", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(data / "train", tmp_path / "halves", settings=SETTINGS, config=TINY)
+    assert not (tmp_path / "halves" / WEIGHTS_FILE).exists()
+    train(data / "train", tmp_path / "halves", resume=True, settings=SETTINGS, config=TINY)
+    whole, halves = (load_file(tmp_path / name / WEIGHTS_FILE) for name in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(data: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(
+        steps=60, autoencoder_steps=5, warm_up=5, validate_every=30, checkpoint_every=60, learning_rate=4e-3, average_decay=0.9
+    )
+    train(data / "train", tmp_path, validation=data / "validation", settings=settings, config=TINY)
+    bundle = load_bundle(tmp_path)
+    curve = bundle.card["validation_curve"]
+    assert [point["step"] for point in curve] == [30, 60]
+    prior_error = float(np.abs(load_cases(prepare_cases(data / "validation", tmp_path / "prepared_validation"))[0].residual).sum())
+    body = load_cases([tmp_path / "prepared_validation" / "pt_3.npz"])[0].body.sum()
+    assert curve[-1]["dose_score_gy"] < 0.9 * 10 * prior_error / body
+    assert bundle.card["training_data"]["cases"] == 2
+    assert json.dumps(bundle.card).isascii()
+
+
+def test_a_case_that_is_trained_on_cannot_be_scored(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="pt_1 is in both"):
+        train(data / "train", tmp_path, validation=data / "train", settings=SETTINGS, config=TINY)
+
+
+def test_a_folder_without_cases_and_a_missing_checkpoint_are_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"No pt_\*.npz"):
+        train(tmp_path, tmp_path / "run", settings=SETTINGS, config=TINY)
+    with pytest.raises(CaseError, match="no checkpoint"):
+        train(data / "train", tmp_path / "run", resume=True, settings=SETTINGS, config=TINY)
+
+
+def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
+    settings = TrainingSettings(steps=1000, warm_up=100, decay_fraction=0.3)
+    rates = [schedule(step, settings) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert all(rate == 1.0 for rate in rates[100:700])
+    assert rates[-1] < 1e-3
+    assert all(later <= earlier for earlier, later in zip(rates[100:], rates[101:], strict=False))
+
+
+def test_dvh_error_has_the_values_of_a_hand_computed_case() -> None:
+    # A target of five voxels 1 Gy too cold everywhere: the curve and D99, D95, D1 are each off by 1.
+    reference = torch.tensor([60.0, 61.0, 62.0, 63.0, 64.0, 10.0, 20.0, 30.0])
+    target, organ = (True, torch.arange(5)), (False, torch.arange(5, 8))
+    colder = reference.clone()
+    colder[:5] -= 1
+    assert float(dvh_error(colder, reference, [target], 100.0)) == pytest.approx(1.0)
+    # An organ whose voxels exchange their doses has the same DVH.
+    exchanged = reference.clone()
+    exchanged[5:] = torch.tensor([30.0, 10.0, 20.0])
+    assert float(dvh_error(exchanged, reference, [organ], 100.0)) == 0.0
+    # Its hottest voxel 3 Gy hotter: curve 1, mean 1, D0.1cc 3, so 0.5 * (1 + 0.5 * (1 + 3)); halved by the target that is right.
+    hotter = reference.clone()
+    hotter[7] += 3
+    assert float(dvh_error(hotter, reference, [target, organ], 100.0)) == pytest.approx(0.75)
+
+
+def test_errors_are_means_over_the_body() -> None:
+    body = torch.tensor([True, True, False, False])
+    predicted, wanted = torch.tensor([1.0, 3.0, 9.0, 9.0]), torch.tensor([0.0, 0.0, 0.0, 0.0])
+    assert float(absolute_error(predicted, wanted, body)) == 2.0
+    assert float(squared_error(predicted, wanted, body, torch.tensor(0.5))) == 2.5
+
+
+def test_prepared_cases_are_kept_and_hold_reference_and_prior(data: Path, tmp_path: Path) -> None:
+    files = prepare_cases(data / "train", tmp_path)
+    stamps = [file.stat().st_mtime_ns for file in files]
+    assert [file.stat().st_mtime_ns for file in prepare_cases(data / "train", tmp_path)] == stamps
+    case = load_cases(files)[0]
+    structures = structures_in(torch.from_numpy(case.volumes))
+    assert [is_target for is_target, _ in structures] == [True, True, False, False]
+    dose = case.volumes[1].astype(np.float32) * 70 + case.residual.astype(np.float32) * 10
+    assert dose[case.body].max() == pytest.approx(70.0, abs=0.1)  # the reference's own maximum

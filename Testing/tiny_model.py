@@ -1,0 +1,23 @@
+"""The real network, so narrow that a test can train it and predict with it in a second."""
+
+from __future__ import annotations
+
+import torch
+
+from dose_prediction.model.bundle import Bundle
+from dose_prediction.model.network import ADDiffDose, NetworkConfig
+
+TINY = NetworkConfig(
+    widths=(8, 8, 16, 48), encoder_blocks=(1, 0, 1, 1), denoiser_blocks=(1, 0, 1, 1), context=24, latent=8, autoencoder_widths=(8, 8, 8, 8)
+)
+
+
+def tiny_bundle(seed: int = 0, strength: float = 0.05) -> Bundle:
+    """An untrained model whose answers are not zero: every weight has some noise."""
+    torch.manual_seed(seed)
+    network = ADDiffDose(TINY)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(strength * torch.randn_like(parameter))
+    card = {"version": "test", "sha256": "0" * 64, "trained_prescriptions_gy": [56.0, 70.0], "trained_gantry_deg": [72.0 * i for i in range(5)]}
+    return Bundle(network.eval().requires_grad_(False), card)
