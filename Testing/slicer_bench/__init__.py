@@ -18,12 +18,13 @@ __all__ = ["close_modules", "load_module", "new_scene", "picture", "show_module"
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "DosePrediction"
 _started = False
-_keep: list[Any] = []  # the main window
+_main_window: Any = None
+_subject_hierarchy: Any = None
 
 
 def start() -> None:
     """Makes `slicer`, `qt` and `ctk` usable in this process; a second call does nothing."""
-    global _started
+    global _main_window, _started, _subject_hierarchy
     if _started:
         return
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -38,6 +39,7 @@ def start() -> None:
     from .qmrml_plot_view import qMRMLPlotView
     from .qmrml_subject_hierarchy import qMRMLSubjectHierarchyTreeView
     from .qmrml_widgets import QMRML_WIDGETS
+    from .subject_hierarchy import SubjectHierarchyPlugins
     from .ui_files import UiLoader
     from .window import MainWindow
 
@@ -64,7 +66,8 @@ def start() -> None:
     slicer.mrmlScene, slicer.app = scene, pythonqt.to_python(qt_application)
     slicer.modules = ModuleRegistry(scene, logic)
     qt_application.set_up(scene, logic)
-    _keep.append(MainWindow(qt_application.layoutManager()))
+    _subject_hierarchy = SubjectHierarchyPlugins(scene)
+    _main_window = MainWindow(qt_application.layoutManager())
     message_recorder.install()
     sys.excepthook = pythonqt_signals.report_exception
     _started = True
@@ -121,7 +124,7 @@ def show_module(name: str = "DosePrediction") -> Any:
     if not hasattr(slicer.modules, name.lower()):
         load_module(name)
     module = getattr(slicer.modules, name.lower())
-    _keep[0].show_panel(name, module.title, pythonqt.to_qt(module.widgetRepresentation()))
+    _main_window.show_panel(name, module.title, pythonqt.to_qt(module.widgetRepresentation()))
     widget = getattr(slicer.modules, f"{name}Widget")
     widget.enter()
     slicer.app.processEvents()
