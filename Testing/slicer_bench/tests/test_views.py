@@ -17,9 +17,8 @@ FOUR_UP_PLOT = 37  # vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
 
 def red_view() -> Any:
     import slicer
-    from slicer_bench.pythonqt import to_qt
 
-    return to_qt(slicer.app.layoutManager().sliceWidget("Red")).rendering()
+    return slicer.app.layoutManager().sliceWidget("Red").rendering()
 
 
 def is_red(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -60,22 +59,20 @@ def test_a_colour_legend_is_drawn(patient: Patient) -> None:
 
 def test_the_3d_view_shows_the_surface_of_a_segment(patient: Patient) -> None:
     import slicer
-    from slicer_bench.pythonqt import to_qt
 
     patient.segmentation.CreateClosedSurfaceRepresentation()
     patient.segmentation.GetDisplayNode().SetSegmentVisibility3D("External", False)
     widget = slicer.app.layoutManager().threeDWidget(0)
     widget.threeDView().resetFocalPoint()
-    image = to_qt(widget).rendering().image((300, 300)).astype(int)
+    image = widget.rendering().image((300, 300)).astype(int)
     assert ((image[..., 1] > image[..., 0] + 60) & (image[..., 1] > image[..., 2] + 60)).sum() > 500  # PTV, green
 
 
 def test_the_chart_shows_the_series_in_its_colour_with_axis_titles(patient: Patient) -> None:
     import slicer
-    from slicer_bench.pythonqt import to_qt
 
     slicer.modules.plots.logic().ShowChartInLayout(patient.chart)
-    view = to_qt(slicer.app.layoutManager().plotWidget(0)).rendering()
+    view = slicer.app.layoutManager().plotWidget(0).rendering()
     assert view.chart_node() is patient.chart
     with_titles = view.image((400, 300))
     rows, columns = np.nonzero(is_red(with_titles))
@@ -86,11 +83,10 @@ def test_the_chart_shows_the_series_in_its_colour_with_axis_titles(patient: Pati
 
 def test_a_chart_without_series_is_an_empty_chart(bench: ModuleType) -> None:
     import slicer
-    from slicer_bench.pythonqt import to_qt
 
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", "Empty")
     slicer.modules.plots.logic().ShowChartInLayout(chart)
-    assert not is_red(to_qt(slicer.app.layoutManager().plotWidget(0)).rendering().image((200, 200))).any()
+    assert not is_red(slicer.app.layoutManager().plotWidget(0).rendering().image((200, 200))).any()
 
 
 def test_showing_a_chart_changes_the_layout_and_says_so(patient: Patient) -> None:
@@ -143,9 +139,7 @@ def test_the_picture_shows_panel_slices_and_chart_and_leaves_the_display_as_it_w
 def test_text_can_be_read_in_the_picture(bench: ModuleType) -> None:
     import qt
 
-    from slicer_bench.pythonqt import to_qt
-
     label = qt.QLabel("Predict")
-    grabbed = to_qt(label.grab()).toImage()
+    grabbed = label.grab().toImage()
     shades = {grabbed.pixelColor(x, y).lightness() for x in range(grabbed.width()) for y in range(grabbed.height())}
     assert min(shades) < 80 < 200 < max(shades)
