@@ -91,9 +91,8 @@ def place_in_study(dose_node: Any, ct_node: Any, segmentation_node: Any) -> int:
 
 
 def _set_display(node: Any, prescription_gy: float) -> None:
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
+    # A display node of our own making, not the default one: that would first look for a window in all voxels.
+    display = node.GetDisplayNode() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID(_dose_colours().GetID())
         display.AutoWindowLevelOff()
@@ -102,6 +101,7 @@ def _set_display(node: Any, prescription_gy: float) -> None:
         display.ApplyThresholdOn()
         display.SetLowerThreshold(LOWEST_SHOWN * prescription_gy)
         display.SetUpperThreshold(vtk.VTK_FLOAT_MAX)
+    node.SetAndObserveDisplayNodeID(display.GetID())
 
 
 def _dose_colours() -> Any:

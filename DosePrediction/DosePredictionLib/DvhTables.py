@@ -28,6 +28,7 @@ CHART_ROLE = "chartRef"
 
 START_GY = 0.1
 STEP_GY = 0.2
+LEGEND_ROOM = 1.35
 D_PERCENTS = (98, 95, 50, 2)  # near-minimum, coverage, median and near-maximum (ICRU 83)
 
 
@@ -63,7 +64,7 @@ def histogram(row: SegmentRow, structure: Structure, dose_gy: NDArray[np.float32
     )
 
 
-def put_histograms(histograms: list[Histogram], dose_node: Any, segmentation_node: Any, study_item: int) -> Any:
+def put_histograms(histograms: tuple[Histogram, ...], dose_node: Any, segmentation_node: Any, study_item: int) -> Any:
     """Metrics table, one table and one plot series a structure, and the chart, all under the study; returns the chart node.
 
     What an earlier call made for the same dose is replaced.
@@ -83,6 +84,10 @@ def put_histograms(histograms: list[Histogram], dose_node: Any, segmentation_nod
         chart.SetTitle("Dose Volume Histogram")
         chart.SetXAxisTitle(f"Dose [{DOSE_UNIT}]")
         chart.SetYAxisTitle("Fractional volume [%]")
+        # Room for the legend beside the curves, which end at the maximum dose.
+        chart.SetXAxisRangeAuto(False)
+        chart.SetXAxisRange(0.0, LEGEND_ROOM * max(found.max_gy for found in histograms))
+        chart.SetLegendFontSize(14)
         for number, found in enumerate(histograms):
             table = _put_table(number, found, metrics, dose_node, segmentation_node)
             hierarchy.CreateItem(hierarchy.GetItemByDataNode(metrics), table)
@@ -119,7 +124,7 @@ def remove_histograms(dose_node: Any) -> None:
     dose_node.RemoveNodeReferenceIDs(CREATED_ROLE)
 
 
-def _fill_metrics(metrics: Any, histograms: list[Histogram], dose_name: str) -> None:
+def _fill_metrics(metrics: Any, histograms: tuple[Histogram, ...], dose_name: str) -> None:
     show, structure, volume_name = vtk.vtkBitArray(), vtk.vtkStringArray(), vtk.vtkStringArray()
     for found in histograms:
         show.InsertNextValue(1)

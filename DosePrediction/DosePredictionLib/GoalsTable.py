@@ -11,6 +11,8 @@ from slicer.i18n import tr as _
 import slicer
 from dose_prediction.dosimetry import GoalResult, Outcome
 
+from .TableHeight import ROW_HEIGHT, fit_height
+
 COLUMNS = ("Structure", "Goal", "Reached", "Outcome", "Source")
 # Sign and colour of each outcome, readable on light and on dark ground; the words say the same.
 OUTCOME_LOOKS = {Outcome.MET.value: ("✓", (40, 150, 70)), Outcome.CLOSE.value: ("≈", (200, 130, 0)), Outcome.MISSED.value: ("✗", (210, 50, 50))}
@@ -23,7 +25,8 @@ def put_goals(results: tuple[GoalResult, ...], name: str, existing: Any = None) 
     for result in results:
         if result.outcome is Outcome.NOT_APPLICABLE or result.value is None:
             continue
-        cells = (result.structure, str(result.goal), f"{result.value:.1f} {result.unit}", result.outcome.value, result.goal.source)
+        goal = str(result.goal).replace(">=", "≥").replace("<=", "≤")
+        cells = (result.structure, goal, f"{result.value:.1f} {result.unit}", result.outcome.value, result.goal.source)
         for column, cell in zip(columns, cells, strict=True):
             column.InsertNextValue(cell)
     with slicer.util.NodeModify(node):
@@ -42,15 +45,18 @@ class GoalsTable:
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels([_("Structure"), _("Goal"), _("Reached"), _("Outcome")])
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = table.horizontalHeader()
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for column in (1, 2, 3):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        fit_height(table, 2, 16)
 
     def show(self, goals_node: Any) -> None:
         """Show the rows of the node; none without one."""
         rows = goals_node.GetNumberOfRows() if goals_node is not None else 0
         self._table.setRowCount(rows)
+        fit_height(self._table, 2, 16)
         for row in range(rows):
             structure, goal, reached, outcome, source = (goals_node.GetCellText(row, column) for column in range(len(COLUMNS)))
             sign, colour = OUTCOME_LOOKS.get(outcome, ("", (128, 128, 128)))

@@ -16,18 +16,17 @@ import slicer
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case_files import write_case
 
-from .ResultNodes import RunRequest, show_result
+from .ResultNodes import JudgedDose, RunRequest, judge, show
 from .RunState import RunState, RunStateMachine, state_label
 from .SceneReader import read_case
 from .Signal import Signal
-from .Steps import Steps
+from .Steps import StepGenerator, Steps
 from .WorkerProcess import WorkerProtocol
 
 CANCEL_PATIENCE_MS = 1000
-# Parts of the progress bar: reading the scene, the worker, showing the result.
-READ_PART, WORKER_PART = 0.05, 0.90
-
-ShowResult = Callable[[RunRequest, PlanCase, dict[str, Any]], Generator[float, None, Any]]
+# Where each state begins on the progress bar.
+BEGINS = {RunState.PREPARING: 0.0, RunState.STARTING: 0.05, RunState.RUNNING: 0.05, RunState.JUDGING: 0.95, RunState.SHOWING: 0.98}
+ENDS = {RunState.PREPARING: 0.05, RunState.STARTING: 0.95, RunState.RUNNING: 0.95, RunState.JUDGING: 0.98, RunState.SHOWING: 1.0}
 
 
 class PredictionRun:
@@ -36,13 +35,12 @@ class PredictionRun:
     `progressed(stage, fraction)` while it goes on; then exactly one of `finished(dose_node)` and `stopped(sentence)`.
     """
 
-    def __init__(self, worker: WorkerProtocol, show: ShowResult = show_result) -> None:
+    def __init__(self, worker: WorkerProtocol) -> None:
         self.machine = RunStateMachine()
         self.progressed = Signal()
         self.finished = Signal()
         self.stopped = Signal()
         self._worker = worker
-        self._show = show
         self._request: RunRequest | None = None
         self._case: PlanCase | None = None
         self._steps: Steps | None = None
@@ -61,7 +59,7 @@ class PredictionRun:
         """Begin; RuntimeError while another run is under way."""
         self.machine.move_to(RunState.PREPARING)
         self._request = request
-        self._steps = Steps(self._prepare(request), self._on_prepared, self._on_step_error, self._on_read_fraction)
+        self._take_steps(self._prepare(request), self._on_prepared)
 
     def cancel(self) -> None:
         """Stop as soon as may be: at once outside the worker, and within it when it next looks up or after a second at the latest."""
@@ -70,7 +68,7 @@ class PredictionRun:
             self.machine.move_to(RunState.CANCELLING)
             self._patience.start()
             self._worker.cancel()
-        elif state in (RunState.PREPARING, RunState.FINISHING):
+        elif state in (RunState.PREPARING, RunState.JUDGING):
             self._end(_("Cancelled."))
 
     def abandon(self) -> None:
@@ -91,34 +89,42 @@ class PredictionRun:
         assert self._request is not None and self._folder is not None
         self._case = case
         self.machine.move_to(RunState.STARTING)
-        self.progressed.emit(state_label(RunState.STARTING).status, READ_PART)
+        self._report(state_label(RunState.STARTING).status, 0.0)
         request = self._request
         self._worker.predict(str(self._folder / "case.npz"), str(self._folder / "result"), request.samples, request.seed, request.device)
-
-    def _on_read_fraction(self, fraction: float) -> None:
-        self.progressed.emit(state_label(RunState.PREPARING).status, READ_PART * fraction)
 
     def _on_worker_progressed(self, stage: str, fraction: float) -> None:
         if self.machine.state is RunState.STARTING:
             self.machine.move_to(RunState.RUNNING)
         if self.machine.state is RunState.RUNNING:
-            self.progressed.emit(stage, READ_PART + WORKER_PART * fraction)
+            self._report(stage, fraction)
 
     def _on_worker_finished(self, event: dict[str, Any]) -> None:
         if self.machine.state is RunState.CANCELLING:
             self._end(_("Cancelled."))
         elif self.machine.state in (RunState.STARTING, RunState.RUNNING):
             assert self._request is not None and self._case is not None
-            self.machine.move_to(RunState.FINISHING)
-            self._steps = Steps(self._show(self._request, self._case, event), self._on_shown, self._on_step_error, self._on_shown_fraction)
+            self.machine.move_to(RunState.JUDGING)
+            self._take_steps(judge(self._request, self._case, event), self._on_judged)
 
-    def _on_shown_fraction(self, fraction: float) -> None:
-        self.progressed.emit(state_label(RunState.FINISHING).status, READ_PART + WORKER_PART + (1 - READ_PART - WORKER_PART) * fraction)
+    def _on_judged(self, judged: JudgedDose) -> None:
+        assert self._request is not None and self._case is not None
+        self.machine.move_to(RunState.SHOWING)
+        self._take_steps(show(self._request, self._case, judged), self._on_shown)
 
     def _on_shown(self, dose_node: Any) -> None:
         self._clear()
         self.machine.move_to(RunState.IDLE)
         self.finished.emit(dose_node)
+
+    def _take_steps(self, work: StepGenerator, on_done: Callable[[Any], None]) -> None:
+        """Do the work of the present state; its fraction goes to the progress bar."""
+        status = state_label(self.machine.state).status
+        self._steps = Steps(work, on_done, self._on_step_error, lambda fraction: self._report(status, fraction))
+
+    def _report(self, stage: str, fraction: float) -> None:
+        begins, ends = BEGINS[self.machine.state], ENDS[self.machine.state]
+        self.progressed.emit(stage, begins + (ends - begins) * fraction)
 
     def _on_worker_cancelled(self) -> None:
         if self.machine.state in (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING):

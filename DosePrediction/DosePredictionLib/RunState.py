@@ -16,7 +16,8 @@ class RunState(enum.Enum):
     STARTING = "starting"
     RUNNING = "running"
     CANCELLING = "cancelling"
-    FINISHING = "finishing"
+    JUDGING = "judging"
+    SHOWING = "showing"
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,19 @@ def state_label(state: RunState) -> StateLabel:
         RunState.STARTING: StateLabel(_("Cancel"), True, _("Starting the prediction process")),
         RunState.RUNNING: StateLabel(_("Cancel"), True, _("Predicting")),
         RunState.CANCELLING: StateLabel(_("Cancelling"), False, _("Cancelling")),
-        RunState.FINISHING: StateLabel(_("Cancel"), True, _("Showing the dose")),
+        RunState.JUDGING: StateLabel(_("Cancel"), True, _("Judging the dose")),
+        RunState.SHOWING: StateLabel(_("Cancel"), False, _("Showing the dose")),
     }[state]
 
 
 FOLLOWS: dict[RunState, frozenset[RunState]] = {
     RunState.IDLE: frozenset({RunState.PREPARING}),
     RunState.PREPARING: frozenset({RunState.STARTING, RunState.IDLE}),
-    RunState.STARTING: frozenset({RunState.RUNNING, RunState.FINISHING, RunState.CANCELLING, RunState.IDLE}),
-    RunState.RUNNING: frozenset({RunState.FINISHING, RunState.CANCELLING, RunState.IDLE}),
+    RunState.STARTING: frozenset({RunState.RUNNING, RunState.JUDGING, RunState.CANCELLING, RunState.IDLE}),
+    RunState.RUNNING: frozenset({RunState.JUDGING, RunState.CANCELLING, RunState.IDLE}),
     RunState.CANCELLING: frozenset({RunState.IDLE}),
-    RunState.FINISHING: frozenset({RunState.IDLE}),
+    RunState.JUDGING: frozenset({RunState.SHOWING, RunState.IDLE}),
+    RunState.SHOWING: frozenset({RunState.IDLE}),
 }
 
 

@@ -91,10 +91,10 @@ def _labelmap_in_world(segmentation_node: Any, row: SegmentRow, grid: Grid) -> A
     """A copy of the segment's labelmap in RAS."""
     labelmap = slicer.vtkOrientedImageData()
     if segmentation_node.GetSegmentation().ContainsRepresentation(BINARY_LABELMAP):
-        if not slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(segmentation_node, row.segment_id, labelmap, True):
-            raise CaseError(_("Segment {name} has no labelmap; open it in the Segmentations module.").format(name=row.name))
-        return labelmap
-    labelmap.DeepCopy(_labelmap_from_surface(segmentation_node, row, grid))
+        # The node's own method, for segments may share one labelmap: it takes out this segment's voxels.
+        segmentation_node.GetBinaryLabelmapRepresentation(row.segment_id, labelmap)
+    else:
+        labelmap.DeepCopy(_labelmap_from_surface(segmentation_node, row, grid))
     slicer.vtkSlicerSegmentationsModuleLogic.ApplyParentTransformToOrientedImageData(segmentation_node, labelmap)
     return labelmap
 

@@ -9,6 +9,8 @@ from slicer.i18n import tr as _
 import slicer
 
 WASH_OPACITY = 0.5
+# The display spans 0 to 110 % of the prescription: one label every 10 %, the prescription among them.
+LEGEND_LABELS = 12
 
 
 def show_dose_wash(ct_node: Any, dose_node: Any) -> None:
@@ -25,9 +27,14 @@ def show_legend(dose_node: Any) -> None:
     if slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(dose_node) is not None:
         return
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(dose_node)
-    legend.SetTitleText(_("Dose (Gy)"))
+    legend.SetTitleText(_("Gy"))
     legend.SetLabelFormat("%.0f")
-    legend.SetNumberOfLabels(6)
+    legend.SetNumberOfLabels(LEGEND_LABELS)
+    legend.SetSize(0.09, 0.5)
+    legend.SetPosition(0.98, 0.04)
+    for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+        text.SetFontSize(14)
+        text.SetFontFamilyToArial()
 
 
 def centre_views(point_ras: tuple[float, float, float]) -> None:

@@ -12,6 +12,7 @@ from dose_prediction.case import RoleKind
 
 from .SegmentRoles import SegmentRow
 from .Signal import Signal
+from .TableHeight import ROW_HEIGHT, fit_height
 
 COLOUR, NAME, ROLE, PRESCRIPTION = range(4)
 Choice = tuple[RoleKind, str]
@@ -41,13 +42,16 @@ class StructureTable:
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels(["", _("Structure"), _("Role"), _("Dose (Gy)")])
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = table.horizontalHeader()
         header.setSectionResizeMode(COLOUR, qt.QHeaderView.Fixed)
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
-        header.setSectionResizeMode(ROLE, qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(ROLE, qt.QHeaderView.Fixed)
         header.setSectionResizeMode(PRESCRIPTION, qt.QHeaderView.Fixed)
         table.setColumnWidth(COLOUR, 24)
+        table.setColumnWidth(ROLE, 176)
         table.setColumnWidth(PRESCRIPTION, 76)
+        fit_height(table, 3, 14)
         table.cellChanged.connect(self._on_cell_changed)
 
     def show(self, rows: tuple[SegmentRow, ...]) -> None:
@@ -60,9 +64,12 @@ class StructureTable:
                 self._choices = [(RoleKind.IGNORED, ""), (RoleKind.TARGET, "PTV"), (RoleKind.EXTERNAL, "External")]
                 self._choices += [(RoleKind.ORGAN, name) for name in [*sorted(organs), ""]]
                 self._build(len(rows))
-            self._rows = rows
+                fit_height(self._table, 3, 14)
+                self._rows = ()
             for index, row in enumerate(rows):
-                self._update(index, row)
+                if row not in self._rows[index : index + 1]:
+                    self._update(index, row)
+            self._rows = rows
         finally:
             self._is_updating = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
@@ -37,6 +38,7 @@ class Panel(VTKObservationMixin):
         self._worker = worker or WorkerProcess()
         self._packages = packages or PythonPackages()
         self._is_updating = False
+        self._is_update_due = False
         self._is_entered = False
         self._rows: tuple[SegmentRow, ...] = ()
         self._watched: dict[str, Any] = {}
@@ -128,10 +130,10 @@ class Panel(VTKObservationMixin):
         self._watched[name] = node
 
     def _on_parameters_modified(self, _caller: Any, _event: Any) -> None:
-        self._update()
+        self._update_soon()
 
     def _on_inputs_modified(self, _caller: Any, _event: Any) -> None:
-        self._update()
+        self._update_soon()
 
     def _on_scene_start_close(self, _caller: Any, _event: Any) -> None:
         self.run.abandon()
@@ -143,7 +145,7 @@ class Panel(VTKObservationMixin):
 
     def _on_node_removed(self, _caller: Any, _event: Any) -> None:
         if not slicer.mrmlScene.IsClosing():
-            self._update()
+            self._update_soon()
 
     # From the widgets to the parameter node
 
@@ -174,7 +176,18 @@ class Panel(VTKObservationMixin):
 
     # From the parameter node to the widgets
 
+    def _update_soon(self) -> None:
+        """Update once when the events that are under way have all been heard; one change of a node often brings several."""
+        if not self._is_update_due:
+            self._is_update_due = True
+            qt.QTimer.singleShot(0, self._update_if_due)
+
+    def _update_if_due(self) -> None:
+        if self._is_update_due:
+            self._update()
+
     def _update(self) -> None:
+        self._is_update_due = False
         if self._is_updating:
             return
         self._is_updating = True
@@ -236,6 +249,7 @@ class Panel(VTKObservationMixin):
         if not self.run.machine.is_idle:
             self.run.cancel()
             return
+        self._update_if_due()
         if self.parameters is None or missing_inputs(self.parameters, self._rows) or not self._has_packages():
             return
         parameters = self.parameters

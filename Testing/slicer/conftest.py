@@ -141,7 +141,12 @@ class User:
     def __init__(self, widget: Any, panel: Panel) -> None:
         self._widget = widget
         self.panel = panel
-        self.ui = panel.ui
+
+    @property
+    def ui(self) -> Any:
+        """The widgets, once the panel has heard of what happened."""
+        slicer.app.processEvents()
+        return self.panel.ui
 
     def leave(self) -> None:
         """What Slicer does to a panel when it closes."""
@@ -180,7 +185,9 @@ class User:
         self.ui.structuresTable.item(self.row_of(name), 3).setText(text)
 
     def press(self) -> None:
-        self.button.click()
+        if self.panel.run.machine.is_idle:
+            slicer.app.processEvents()
+        self.panel.ui.predictButton.click()
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
         wait_until(condition, seconds)

@@ -63,8 +63,8 @@ def test_the_goals_and_the_provenance_are_shown(ready, worker, masks):
     ready.wait_until_idle()
     table = ready.ui.goalsTable
     rows = {(table.item(row, 0).text(), table.item(row, 1).text()): table.item(row, 3).text() for row in range(table.rowCount)}
-    assert "met" in rows["SpinalCord", "D0.03cc <= 45 Gy"]
-    assert "met" in rows["PTV_6000", "D95% >= 100 % of prescription"]
+    assert "met" in rows["SpinalCord", "D0.03cc ≤ 45 Gy"]
+    assert "met" in rows["PTV_6000", "D95% ≥ 100 % of prescription"]
     assert "Model 1.2 on cpu, seed 7, 2.0 s" in ready.ui.provenanceLabel.text
 
 

@@ -84,6 +84,21 @@ def test_masks_are_the_segments_voxels(patient, masks):
         assert np.array_equal(mask_of(patient, name), expected)
 
 
+def test_segments_that_share_one_labelmap_keep_their_own_voxels(patient, masks):
+    slicer.mrmlScene.RemoveNode(patient.segmentation)
+    labels = np.where(masks["PTV_6000"], 1, np.where(masks["SpinalCord"], 2, 0)).astype(np.uint8)
+    ijk_to_ras = vtk.vtkMatrix4x4()
+    patient.ct.GetIJKToRASMatrix(ijk_to_ras)
+    labelmap = slicer.util.addVolumeFromArray(labels, ijk_to_ras, "labels", "vtkMRMLLabelMapVolumeNode")
+    patient.segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, patient.segmentation)
+    segmentation = patient.segmentation.GetSegmentation()
+    assert segmentation.GetNumberOfLayers() == 1
+    for index, name in enumerate(("PTV_6000", "SpinalCord")):
+        segmentation.GetNthSegment(index).SetName(name)
+        assert np.array_equal(mask_of(patient, name), masks[name])
+
+
 def test_segments_without_a_role_are_left_out_of_the_case(patient):
     assert [structure.name for structure in case_of(patient).structures] == ["PTV_6000", "SpinalCord", "LT PAROTID", "BODY"]
 

@@ -1,0 +1,134 @@
+"""How long the panel ever keeps Slicer's window waiting, and how soon a cancel takes effect: the phantom predicted through the module's own panel.
+
+    python Testing/benchmarks/bench_panel.py [--runs 3] [--large]
+
+A timer that is due every 20 ms tells how long the event loop was held up in each state of a run.  `--large` takes the phantom on a CT of
+512 x 512 x 165 voxels.  Exits with 1 if the loop was ever held up for more than 0.5 s or a cancel took more than 1.5 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import slicer_bench
+
+TICK_MS = 20
+LONGEST_GAP_S = 0.5
+LONGEST_CANCEL_S = 1.5
+LARGE_SPACING_MM = (480 / 512, 336 / 512, 2.0)
+
+
+class LoopWatch:
+    """Gaps between the ticks of a timer, by what the panel was doing when the late tick came."""
+
+    def __init__(self, panel: Any) -> None:
+        import qt
+
+        self.gaps_s: dict[str, list[float]] = defaultdict(list)
+        self._panel = panel
+        self._state = "idle"
+        self._last = time.perf_counter()
+        self._timer = qt.QTimer()
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(TICK_MS)
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        state = self._panel.run.machine.state.value
+        between = state if state == self._state else f"{self._state} to {state}"
+        self.gaps_s[between].append(now - self._last)
+        self._last, self._state = now, state
+
+
+def main() -> int:
+    """Run, print the table, judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3, help="predictions in a row (default 3)")
+    parser.add_argument("--large", action="store_true", help="a CT of 512 x 512 x 165 voxels")
+    arguments = parser.parse_args()
+    slicer_bench.load_module()
+    from dose_prediction.report import text_table
+    from DosePredictionLib.PhantomNodes import load_phantom
+
+    ct_node, segmentation_node = load_phantom()
+    if arguments.large:
+        ct_node = resampled(ct_node)
+    panel = slicer_bench.show_module().panel
+    panel.ui.ctSelector.setCurrentNode(ct_node)
+    panel.ui.segmentationSelector.setCurrentNode(segmentation_node)
+    watch, run_s = LoopWatch(panel), []
+    for _run in range(arguments.runs):
+        begun = time.perf_counter()
+        press(panel)
+        slicer_bench.wait_until(lambda: panel.run.machine.is_idle, 600.0)
+        if panel.parameters.dose is None:
+            print(panel.ui.statusLabel.text, file=sys.stderr)
+            return 1
+        run_s.append(time.perf_counter() - begun)
+    cancel_s = [cancelled_after(panel, stage) for stage in ("Physics prior", "Predicting the dose")]
+    watch.stop()
+    panel.clean_up()
+
+    shape = " x ".join(str(n) for n in ct_node.GetImageData().GetDimensions())
+    print(f"\nCT of {shape} voxels, {arguments.runs} predictions: {', '.join(f'{seconds:.1f}' for seconds in run_s)} s\n")
+    rows = [[state, str(len(gaps)), f"{1000 * sorted(gaps)[len(gaps) // 2]:.0f}", f"{1000 * max(gaps):.0f}"] for state, gaps in watch.gaps_s.items()]
+    print(text_table(["State of the run", "Ticks", "Median gap (ms)", "Longest gap (ms)"], rows))
+    longest = max(max(gaps) for gaps in watch.gaps_s.values())
+    print(f"\nLongest gap {longest:.2f} s (at most {LONGEST_GAP_S}); cancel after {max(cancel_s):.2f} s (at most {LONGEST_CANCEL_S})")
+    return int(longest > LONGEST_GAP_S or max(cancel_s) > LONGEST_CANCEL_S)
+
+
+def press(panel: Any) -> None:
+    """Click Predict, or Cancel, from within the event loop, as a user does."""
+    import qt
+
+    qt.QTimer.singleShot(0, panel.ui.predictButton.click)
+    slicer_bench.wait_until(lambda: not panel.run.machine.is_idle)
+
+
+def cancelled_after(panel: Any, stage: str) -> float:
+    """Seconds from a click on Cancel during `stage` to the panel being ready again."""
+    seen: list[str] = []
+
+    def note(name: str, _fraction: float) -> None:
+        seen.append(name)
+
+    panel.run.progressed.connect(note)
+    press(panel)
+    slicer_bench.wait_until(lambda: stage in seen or panel.run.machine.is_idle, 120.0)
+    panel.run.progressed.disconnect(note)
+    begun = time.perf_counter()
+    if not panel.run.machine.is_idle:
+        panel.ui.predictButton.click()
+    slicer_bench.wait_until(lambda: panel.run.machine.is_idle, 10.0)
+    return time.perf_counter() - begun
+
+
+def resampled(ct_node: Any) -> Any:
+    """The CT on a grid as large as a diagnostic scanner's."""
+    import numpy as np
+
+    import slicer
+    from dose_prediction.case import Grid
+    from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras
+
+    grid = grid_of_volume(ct_node)
+    ct_hu = slicer.util.arrayFromVolume(ct_node)
+    shape = tuple(round(n * old / new) for n, old, new in zip(ct_hu.shape, grid.spacing_zyx_mm, reversed(LARGE_SPACING_MM), strict=True))
+    index = np.ix_(*(np.minimum((np.arange(n) * ct_hu.shape[axis]) // n, ct_hu.shape[axis] - 1) for axis, n in enumerate(shape)))
+    large = Grid(shape, grid.origin_mm, LARGE_SPACING_MM, grid.direction)
+    return slicer.util.addVolumeFromArray(ct_hu[index], ijk_to_ras(large), "Large CT")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
