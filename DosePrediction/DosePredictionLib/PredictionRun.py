@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 import slicer
 from dose_prediction.case import CaseError, PlanCase
-from dose_prediction.case_files import write_case
+from dose_prediction.case_files import write_case_in_steps
 
 from .ResultNodes import JudgedDose, RunRequest, judge, show
 from .RunState import RunState, RunStateMachine, state_label
@@ -80,9 +80,9 @@ class PredictionRun:
 
     def _prepare(self, request: RunRequest) -> Generator[float, None, PlanCase]:
         case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams)
-        yield 0.95
         self._folder = Path(tempfile.mkdtemp(prefix="DosePrediction-", dir=slicer.app.temporaryPath))
-        write_case(self._folder / "case.npz", case)
+        for fraction in write_case_in_steps(self._folder / "case.npz", case):
+            yield 0.9 + 0.1 * fraction
         return case
 
     def _on_prepared(self, case: PlanCase) -> None:

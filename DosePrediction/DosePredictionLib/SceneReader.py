@@ -19,6 +19,10 @@ from .SegmentRoles import SegmentRow
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 BINARY_LABELMAP = "Binary labelmap"
 CLOSED_SURFACE = "Closed surface"
+# As many voxels of a segment are resampled in one step, some 0.1 s.
+STEP_VOXELS = 4_000_000
+
+Index = tuple[int, int, int]
 
 
 def volume_problem(volume_node: Any) -> str:
@@ -69,22 +73,60 @@ def read_case(ct_node: Any, segmentation_node: Any, rows: tuple[SegmentRow, ...]
     yield 0.1
     used = [row for row in rows if row.kind is not RoleKind.IGNORED]
     structures = []
-    for number, row in enumerate(used, start=1):
-        structures.append(Structure(row.name, row.role, segment_mask(segmentation_node, row, grid)))
-        yield 0.1 + 0.8 * number / len(used)
+    for number, row in enumerate(used):
+        mask = yield from _scaled(segment_mask(segmentation_node, row, grid), 0.1 + 0.8 * number / len(used), 0.8 / len(used))
+        structures.append(Structure(row.name, row.role, mask))
+        yield 0.1 + 0.8 * (number + 1) / len(used)
     return PlanCase(ct_node.GetName(), grid, ct_hu, tuple(structures), beams)
 
 
-def segment_mask(segmentation_node: Any, row: SegmentRow, grid: Grid) -> NDArray[np.bool_]:
-    """The voxels (z, y, x) of `grid` that the segment covers, its parent transform applied; read-only."""
+def _scaled(steps: Generator[float, None, Any], begins: float, part: float) -> Generator[float, None, Any]:
+    """The steps, their fractions as a part of a larger work."""
+    while True:
+        try:
+            fraction = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield begins + part * fraction
+
+
+def segment_mask(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Generator[float, None, NDArray[np.bool_]]:
+    """The voxels (z, y, x) of `grid` that the segment covers, its parent transform applied; read-only.
+
+    Taken a block of slices a step: yields the fraction done.
+    """
+    mask = np.zeros(grid.shape, dtype=bool)
     labelmap = _labelmap_in_world(segmentation_node, row, grid)
-    reference = _empty_image(grid)
-    resampled = slicer.vtkOrientedImageData()
-    if labelmap.IsEmpty():
-        return _read_only(np.zeros(grid.shape, dtype=bool))
-    if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(labelmap, reference, resampled):
-        raise CaseError(_("Segment {name} could not be brought onto the CT's grid; check that it belongs to this CT.").format(name=row.name))
-    return _read_only(vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(grid.shape) > 0)
+    start, stop = _block_around(labelmap, grid)
+    (z_start, y_start, x_start), (z_stop, y_stop, x_stop) = start, stop
+    slices = max(1, STEP_VOXELS // max((y_stop - y_start) * (x_stop - x_start), 1))
+    for z in range(z_start, z_stop, slices):
+        z_end = min(z + slices, z_stop)
+        block, resampled = _empty_image(grid, (z, y_start, x_start), (z_end, y_stop, x_stop)), slicer.vtkOrientedImageData()
+        if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(labelmap, block, resampled):
+            raise CaseError(_("Segment {name} could not be brought onto the CT's grid; check that it belongs to this CT.").format(name=row.name))
+        voxels = vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(z_end - z, y_stop - y_start, x_stop - x_start)
+        mask[z:z_end, y_start:y_stop, x_start:x_stop] = voxels > 0
+        yield (z_end - z_start) / (z_stop - z_start)
+    mask.flags.writeable = False
+    return mask
+
+
+def _block_around(labelmap: Any, grid: Grid) -> tuple[Index, Index]:
+    """First index and first beyond (z, y, x) of the block of `grid` that holds all voxels of the labelmap; an empty one if there are none."""
+    extent = [0] * 6
+    if labelmap.IsEmpty() or not slicer.vtkOrientedImageDataResample.CalculateEffectiveExtent(labelmap, extent):
+        return (0, 0, 0), (0, 0, 0)
+    to_ras = vtk.vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(to_ras)
+    corners = np.array([[i, j, k, 1] for i in extent[:2] for j in extent[2:4] for k in extent[4:]])
+    points_lps = corners @ (RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(to_ras)).T
+    index = grid.index_from_world(points_lps[:, :3])
+    # Half a voxel of the labelmap reaches beyond the centres of its outermost ones; one of the grid's is added for rounding.
+    reach = 1 + np.ceil(0.5 * np.max(labelmap.GetSpacing()) / np.array(grid.spacing_zyx_mm))
+    start = np.clip(np.floor(index.min(axis=0) - reach), 0, grid.shape).astype(int)
+    stop = np.clip(np.ceil(index.max(axis=0) + reach) + 1, start, grid.shape).astype(int)
+    return tuple(map(int, start)), tuple(map(int, stop))
 
 
 def _labelmap_in_world(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Any:
@@ -110,7 +152,7 @@ def _labelmap_from_surface(segmentation_node: Any, row: SegmentRow, grid: Grid) 
     part.SetSourceRepresentationName(CLOSED_SURFACE if has_surface else segmentation.GetSourceRepresentationName())
     part.SetConversionParameter(
         slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
-        slicer.vtkSegmentationConverter.SerializeImageGeometry(_empty_image(grid)),
+        slicer.vtkSegmentationConverter.SerializeImageGeometry(_empty_image(grid, (0, 0, 0), grid.shape)),
     )
     made = part.CopySegmentFromSegmentation(segmentation, row.segment_id) and (has_surface or part.CreateRepresentation(CLOSED_SURFACE))
     if made:
@@ -122,15 +164,10 @@ def _labelmap_from_surface(segmentation_node: Any, row: SegmentRow, grid: Grid) 
     return part.GetSegmentRepresentation(row.segment_id, BINARY_LABELMAP)
 
 
-def _empty_image(grid: Grid) -> Any:
-    """An image of the geometry of `grid` in RAS without voxels."""
+def _empty_image(grid: Grid, start: Index, stop: Index) -> Any:
+    """An image without voxels on a block of `grid`, in RAS; `start` and `stop` are indices in z, y, x order."""
     image = slicer.vtkOrientedImageData()
-    depth, height, width = grid.shape
-    image.SetExtent(0, width - 1, 0, height - 1, 0, depth - 1)
+    (z_start, y_start, x_start), (z_stop, y_stop, x_stop) = start, stop
+    image.SetExtent(x_start, x_stop - 1, y_start, y_stop - 1, z_start, z_stop - 1)
     image.SetImageToWorldMatrix(ijk_to_ras(grid))
     return image
-
-
-def _read_only(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    mask.flags.writeable = False
-    return mask

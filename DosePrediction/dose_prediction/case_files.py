@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,12 @@ def find_cases(folder: Path | str) -> list[Path]:
 
 def write_case(path: Path | str, case: PlanCase) -> None:
     """Write a case as one uncompressed `.npz`, whole or not at all; `read_case` gives back the same case, digest and all."""
+    for _fraction in write_case_in_steps(path, case):
+        pass
+
+
+def write_case_in_steps(path: Path | str, case: PlanCase) -> Iterator[float]:
+    """Do what `write_case` does in steps of a fraction of a second each, for callers that must not be held up; yields the fraction done."""
     ct: NDArray[Any] = case.ct_hu
     as_integers = ct.astype(np.int16) if np.abs(ct).max() <= np.iinfo(np.int16).max else None
     if as_integers is not None and np.array_equal(as_integers, ct):
@@ -100,7 +106,11 @@ def write_case(path: Path | str, case: PlanCase) -> None:
         "beams": [asdict(beam) for beam in case.beams],
         "isocentre_mm": case.isocentre_mm,
     }
-    bits = np.stack([np.packbits(structure.mask) for structure in case.structures])
+    yield 0.2
+    bits = np.empty((len(case.structures), (case.ct_hu.size + 7) // 8), dtype=np.uint8)
+    for number, structure in enumerate(case.structures):
+        bits[number] = np.packbits(structure.mask)
+        yield 0.2 + 0.6 * (number + 1) / len(case.structures)
     with whole_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, ct=ct, masks=bits, metadata=np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8))
 

@@ -14,7 +14,10 @@ from DosePredictionLib.SegmentRoles import segment_rows
 
 def case_of(patient):
     """The case, the steps run to their end."""
-    steps = read_case(patient.ct, patient.segmentation, segment_rows(patient.segmentation), parse_beams("0, 90"))
+    return result_of(read_case(patient.ct, patient.segmentation, segment_rows(patient.segmentation), parse_beams("0, 90")))
+
+
+def result_of(steps):
     while True:
         try:
             next(steps)
@@ -39,7 +42,7 @@ def turned(degrees, shift=(0.0, 0.0, 0.0)):
 
 def mask_of(patient, name, grid=None):
     row = next(row for row in segment_rows(patient.segmentation) if row.name == name)
-    return segment_mask(patient.segmentation, row, grid or grid_of_volume(patient.ct))
+    return result_of(segment_mask(patient.segmentation, row, grid or grid_of_volume(patient.ct)))
 
 
 def test_the_grid_is_in_lps(patient):

@@ -11,7 +11,7 @@ import slicer
 from dose_prediction.case import Structure
 from DosePredictionLib.DoseNode import place_in_study, put_dose
 from DosePredictionLib.DvhTables import histogram, put_histograms
-from DosePredictionLib.SceneReader import grid_of_volume, segment_mask
+from DosePredictionLib.SceneReader import grid_of_volume
 from DosePredictionLib.SegmentRoles import segment_rows
 
 PRESCRIPTION_GY = 60.0
@@ -28,33 +28,32 @@ def hierarchy():
     return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
 
 
-def show(patient, dose_gy):
+def show(patient, dose_gy, masks):
     """The dose node with its histograms, and the study that it is in."""
     node = put_dose(dose_gy, grid_of_volume(patient.ct), "Dose", PRESCRIPTION_GY, {})
     study = place_in_study(node, patient.ct, patient.segmentation)
     rows = [row for row in segment_rows(patient.segmentation) if row.name in ("PTV_6000", "SpinalCord")]
-    return node, study, put_histograms([histogram_of(patient, row, dose_gy) for row in rows], node, patient.segmentation, study)
+    return node, study, put_histograms([histogram_of(row, dose_gy, masks) for row in rows], node, patient.segmentation, study)
 
 
-def histogram_of(patient, row, dose_gy):
-    mask = segment_mask(patient.segmentation, row, grid_of_volume(patient.ct))
-    return histogram(row, Structure(row.name, row.role, mask), dose_gy, 27.0)
+def histogram_of(row, dose_gy, masks):
+    return histogram(row, Structure(row.name, row.role, masks[row.name]), dose_gy, 27.0)
 
 
 def column(table_node, name):
     return [table_node.GetTable().GetColumnByName(name).GetValue(row) for row in range(table_node.GetNumberOfRows())]
 
 
-def test_the_volume_is_a_dose_in_gy_on_the_cts_grid(patient, dose_gy):
-    node, _study, _chart = show(patient, dose_gy)
+def test_the_volume_is_a_dose_in_gy_on_the_cts_grid(patient, dose_gy, masks):
+    node, _study, _chart = show(patient, dose_gy, masks)
     assert node.GetAttribute("DicomRtImport.DoseVolume") == "1"
     assert slicer.util.arrayFromVolume(node).dtype == np.float32
     assert np.array_equal(slicer.util.arrayFromVolume(node), dose_gy)
     assert grid_of_volume(node).matches(grid_of_volume(patient.ct))
 
 
-def test_a_ct_without_a_study_gets_a_patient_and_a_study_that_says_gy(patient, dose_gy):
-    node, study, _chart = show(patient, dose_gy)
+def test_a_ct_without_a_study_gets_a_patient_and_a_study_that_says_gy(patient, dose_gy, masks):
+    node, study, _chart = show(patient, dose_gy, masks)
     items = hierarchy()
     assert items.IsItemLevel(study, "Study")
     assert items.IsItemLevel(items.GetItemParent(study), "Patient")
@@ -64,30 +63,30 @@ def test_a_ct_without_a_study_gets_a_patient_and_a_study_that_says_gy(patient, d
     assert items.GetItemAttribute(study, "DicomRtImport.DoseUnitValue") == "1.0"
 
 
-def test_a_ct_in_a_study_keeps_it_and_its_dose_unit_value(patient, dose_gy):
+def test_a_ct_in_a_study_keeps_it_and_its_dose_unit_value(patient, dose_gy, masks):
     items = hierarchy()
     study = items.CreateStudyItem(items.CreateSubjectItem(items.GetSceneItemID(), "Jane"), "Planning")
     items.CreateItem(study, patient.ct)
     items.SetItemAttribute(study, "DicomRtImport.DoseUnitValue", "5.3e-05")
-    _node, found, _chart = show(patient, dose_gy)
+    _node, found, _chart = show(patient, dose_gy, masks)
     assert found == study
     assert items.GetItemAttribute(study, "DicomRtImport.DoseUnitValue") == "5.3e-05"
 
 
-def test_a_study_of_relative_doses_gets_a_new_study_beside_it(patient, dose_gy):
+def test_a_study_of_relative_doses_gets_a_new_study_beside_it(patient, dose_gy, masks):
     items = hierarchy()
     person = items.CreateSubjectItem(items.GetSceneItemID(), "Jane")
     study = items.CreateStudyItem(person, "Planning")
     items.CreateItem(study, patient.ct)
     items.SetItemAttribute(study, "DicomRtImport.DoseUnitName", "RELATIVE")
-    _node, found, _chart = show(patient, dose_gy)
+    _node, found, _chart = show(patient, dose_gy, masks)
     assert found != study
     assert items.GetItemParent(found) == person
     assert items.GetItemAttribute(study, "DicomRtImport.DoseUnitName") == "RELATIVE"
 
 
-def test_the_display_spans_the_prescription_and_hides_the_lowest_doses(patient, dose_gy):
-    node, _study, _chart = show(patient, dose_gy)
+def test_the_display_spans_the_prescription_and_hides_the_lowest_doses(patient, dose_gy, masks):
+    node, _study, _chart = show(patient, dose_gy, masks)
     display = node.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == pytest.approx((0.0, 66.0))
     assert display.GetApplyThreshold()
@@ -95,7 +94,7 @@ def test_the_display_spans_the_prescription_and_hides_the_lowest_doses(patient, 
 
 
 def test_the_metrics_table_has_slicerrts_columns_and_the_figures_of_the_dose(patient, dose_gy, masks):
-    node, study, _chart = show(patient, dose_gy)
+    node, study, _chart = show(patient, dose_gy, masks)
     metrics = node.GetNodeReference("dvhMetricsTableRef")
     table = metrics.GetTable()
     names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
@@ -111,8 +110,8 @@ def test_the_metrics_table_has_slicerrts_columns_and_the_figures_of_the_dose(pat
     assert hierarchy().GetItemParent(hierarchy().GetItemByDataNode(metrics)) == study
 
 
-def test_the_metrics_table_refers_to_the_table_of_every_segment(patient, dose_gy):
-    node, _study, _chart = show(patient, dose_gy)
+def test_the_metrics_table_refers_to_the_table_of_every_segment(patient, dose_gy, masks):
+    node, _study, _chart = show(patient, dose_gy, masks)
     metrics = node.GetNodeReference("dvhMetricsTableRef")
     for row, name in enumerate(("PTV_6000", "SpinalCord")):
         segment_id = patient.segment_id(name)
@@ -127,7 +126,7 @@ def test_the_metrics_table_refers_to_the_table_of_every_segment(patient, dose_gy
 
 
 def test_a_histogram_starts_at_all_of_the_volume_and_steps_as_slicerrts_does(patient, dose_gy, masks):
-    _node, _study, chart = show(patient, dose_gy)
+    _node, _study, chart = show(patient, dose_gy, masks)
     table = chart.GetNthPlotSeriesNode(0).GetTableNode()
     doses, volumes = column(table, "Dose"), column(table, "Volume")
     assert (doses[0], volumes[0]) == (0.0, 100.0)
@@ -139,8 +138,8 @@ def test_a_histogram_starts_at_all_of_the_volume_and_steps_as_slicerrts_does(pat
         assert volume == pytest.approx(100 * (inside >= dose).mean())
 
 
-def test_the_chart_has_one_solid_line_a_structure_in_the_segments_name_and_colour(patient, dose_gy):
-    _node, study, chart = show(patient, dose_gy)
+def test_the_chart_has_one_solid_line_a_structure_in_the_segments_name_and_colour(patient, dose_gy, masks):
+    _node, study, chart = show(patient, dose_gy, masks)
     assert (chart.GetXAxisTitle(), chart.GetYAxisTitle()) == ("Dose [GY]", "Fractional volume [%]")
     assert chart.GetNumberOfPlotSeriesNodes() == 2
     series = chart.GetNthPlotSeriesNode(1)
@@ -156,11 +155,11 @@ def node_classes():
     return Counter(slicer.mrmlScene.GetNthNode(index).GetClassName() for index in range(slicer.mrmlScene.GetNumberOfNodes()))
 
 
-def test_histograms_made_again_replace_those_before(patient, dose_gy):
-    node, study, _chart = show(patient, dose_gy)
+def test_histograms_made_again_replace_those_before(patient, dose_gy, masks):
+    node, study, _chart = show(patient, dose_gy, masks)
     before = node_classes()
     rows = [row for row in segment_rows(patient.segmentation) if row.name == "PTV_6000"]
-    put_histograms([histogram_of(patient, rows[0], dose_gy)], node, patient.segmentation, study)
+    put_histograms([histogram_of(rows[0], dose_gy, masks)], node, patient.segmentation, study)
     assert before - node_classes() == Counter({"vtkMRMLTableNode": 1, "vtkMRMLPlotSeriesNode": 1})  # those of the cord
     assert not node_classes() - before
     assert node.GetNumberOfNodeReferences("DoseVolumeHistogram.createdDvhArrayRef") == 1
