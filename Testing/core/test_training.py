@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from safetensors.torch import load_file
 
 from dose_prediction.case import CaseError
 from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle
-from dose_prediction.training import loop
+from dose_prediction.training import loop, release
 from dose_prediction.training.dataset import load_cases, prepare_cases, structures_in
-from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
 from dose_prediction.training.loop import TrainingSettings, schedule, train
+from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
 from tiny_model import TINY
 
 SETTINGS = TrainingSettings(steps=6, autoencoder_steps=2, warm_up=2, checkpoint_every=3, validate_every=3, learning_rate=3e-3)
@@ -97,6 +98,13 @@ def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(d
     assert curve[-1]["dose_score_gy"] < 0.9 * 10 * prior_error / body
     assert bundle.card["training_data"]["cases"] == 2
     assert json.dumps(bundle.card).isascii()
+    # Released, its card says what a prediction scores: the same as the last point of the curve, which was taken on the region.
+    found = release.card_entry(release.validate(bundle, data / "validation"))
+    assert found["cases"] == 1
+    assert found["dose_score_gy"] == pytest.approx(curve[-1]["dose_score_gy"], abs=0.05)
+    assert found["dvh_score_gy"] == pytest.approx(curve[-1]["dvh_score_gy"], abs=0.1)
+    assert found["dose_score_gy"] < found["prior_alone_dose_score_gy"]
+    assert set(found["dvh_errors_gy"]) >= {"PTV70 D95", "SpinalCord D0.1cc", "RightParotid mean"}
 
 
 def test_a_case_that_is_trained_on_cannot_be_scored(data: Path, tmp_path: Path) -> None:
@@ -117,7 +125,7 @@ def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
     assert rates[0] == pytest.approx(0.01)
     assert all(rate == 1.0 for rate in rates[100:700])
     assert rates[-1] < 1e-3
-    assert all(later <= earlier for earlier, later in zip(rates[100:], rates[101:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rates[100:]))
 
 
 def test_dvh_error_has_the_values_of_a_hand_computed_case() -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dose_prediction import __version__
 from dose_prediction.case import CaseError
 from dose_prediction.device import choose_device, working_precision
 from dose_prediction.model import diffusion
@@ -130,11 +131,16 @@ def schedule(step: int, settings: TrainingSettings) -> float:
 
 
 def model_card(cases: list[TrainingCase], state: TrainingState, settings: TrainingSettings) -> dict[str, Any]:
-    """What can be said of a model when its training ends; scores by `dose-prediction evaluate` are added when it is released."""
+    """What can be said of a model when its training ends; `release` adds its scores."""
     return {
         "name": "ADDiff-Dose",
-        "version": "0.1.0",
+        "version": f"{__version__}+{state.step}",
         "intended_use": "Research only; not for clinical use.",
+        "limits": [
+            "Head-and-neck plans of one kind: other sites, prescriptions, techniques and beam sets are untested.",
+            "The spread of its samples is not calibrated.",
+            "Organs without a channel are seen by the physics prior only.",
+        ],
         "training_data": {"source": "OpenKBP challenge (Babier et al., Med. Phys. 48, 5549, 2021)", "cases": len(cases)},
         "sites": ["head and neck"],
         "trained_prescriptions_gy": [56.0, 63.0, 70.0],
