@@ -30,6 +30,9 @@ from dose_prediction.warm_model import Predictor, WarmModel
 if TYPE_CHECKING:
     from dose_prediction.prediction import Prediction, Progress
 
+# Lower than usual: the window that waits for the dose must not wait for a processor.
+PRIORITY = 5
+
 
 @dataclass
 class Job:
@@ -160,6 +163,8 @@ def _stop_if_ended(job: Job) -> None:
 
 def main() -> int:
     """Serve standard input until it ends."""
+    if hasattr(os, "nice"):
+        os.nice(PRIORITY)
     protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
     sys.stdout = sys.stderr
