@@ -201,9 +201,23 @@ def make_panel(worker: Any, packages: FakePackages | None = None) -> User:
     module_file = sys.modules["DosePrediction"]
     widget = slicer.util.loadUI(str(slicer_bench.MODULE_FOLDER / "Resources" / "UI" / "DosePrediction.ui"))
     widget.setMRMLScene(slicer.mrmlScene)
-    panel = Panel(slicer.util.childWidgetVariables(widget), module_file.DosePredictionLogic(), worker, packages or FakePackages())
+    panel = Panel(slicer.util.childWidgetVariables(widget), module_file.DosePredictionLogic(), worker, packages)
     panel.enter()
     return User(widget, panel)
+
+
+@pytest.fixture
+def make_user() -> Iterator[Callable[..., User]]:
+    """Puts a user before a panel with the given worker and packages, or with those that the module has."""
+    users: list[User] = []
+
+    def make(worker: Any = None, packages: FakePackages | None = None) -> User:
+        users.append(make_panel(worker, packages))
+        return users[-1]
+
+    yield make
+    for user in users:
+        user.leave()
 
 
 @pytest.fixture
@@ -217,11 +231,9 @@ def packages() -> FakePackages:
 
 
 @pytest.fixture
-def user(worker: FakeWorker, packages: FakePackages) -> Iterator[User]:
+def user(make_user: Callable[..., User], worker: FakeWorker, packages: FakePackages) -> User:
     """A user before the panel, with a worker that a test speaks for."""
-    user = make_panel(worker, packages)
-    yield user
-    user.leave()
+    return make_user(worker, packages)
 
 
 @pytest.fixture
@@ -233,11 +245,9 @@ def script_worker() -> Iterator[WorkerProcess]:
 
 
 @pytest.fixture
-def user_of_process(script_worker: WorkerProcess) -> Iterator[User]:
+def user_of_process(make_user: Callable[..., User], script_worker: WorkerProcess) -> User:
     """A user before the panel, with a worker that is a real process."""
-    user = make_panel(script_worker)
-    yield user
-    user.leave()
+    return make_user(script_worker)
 
 
 @pytest.fixture

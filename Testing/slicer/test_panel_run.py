@@ -131,7 +131,7 @@ def test_cancel_while_it_runs_waits_for_the_workers_word_and_leaves_the_scene_as
 def test_a_worker_that_does_not_answer_a_cancel_is_killed(ready, worker):
     start(ready, worker)
     ready.press()
-    ready.wait_for(lambda: "kill" in worker.names, 1.5)
+    ready.wait_for(lambda: "kill" in worker.names, 5.0)
     assert ready.status == "Cancelled."
     assert ready.button.text == "Predict"
 
