@@ -30,7 +30,7 @@ def show_legend(dose_node: Any) -> None:
     legend.SetTitleText(_("Gy"))
     legend.SetLabelFormat("%.0f")
     legend.SetNumberOfLabels(LEGEND_LABELS)
-    legend.SetSize(0.09, 0.5)
+    legend.SetSize(0.09, 0.6)
     legend.SetPosition(0.98, 0.04)
     for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
         text.SetFontSize(14)

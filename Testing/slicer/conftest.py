@@ -16,6 +16,7 @@ import slicer_bench
 slicer_bench.load_module()
 
 from numpy.typing import NDArray  # noqa: E402
+from vtk.util.numpy_support import numpy_to_vtk  # noqa: E402
 
 import slicer  # noqa: E402
 from DosePredictionLib.Signal import Signal  # noqa: E402
@@ -75,8 +76,11 @@ def patient() -> Patient:
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(ct)
     for number, (name, mask) in enumerate(MASKS.items()):
-        segment_id = segmentation.GetSegmentation().AddEmptySegment("", name, [0.1 * number, 1 - 0.1 * number, 0.5])
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, segment_id, ct)
+        labelmap = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(ct)
+        labelmap.UnRegister(None)
+        voxels = numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True)
+        labelmap.GetPointData().SetScalars(voxels)
+        segmentation.AddSegmentFromBinaryLabelmapRepresentation(labelmap, name, [0.1 * number, 1 - 0.1 * number, 0.5])
     return Patient(ct, segmentation)
 
 

@@ -1,0 +1,78 @@
+"""Packages are looked for without importing them, asked for once, and installed the way Slicer wants it."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import sys
+import types
+
+import pytest
+
+import slicer
+from DosePredictionLib import PythonPackages as module
+from DosePredictionLib.PythonPackages import PythonPackages
+from slicer_bench import message_recorder
+
+
+@pytest.fixture
+def torch_utils(monkeypatch):
+    """The PyTorch extension, which notes how it was called; `result` is what its installation gives."""
+    calls = []
+    fake = types.ModuleType("PyTorchUtils")
+    fake.__spec__ = importlib.machinery.ModuleSpec("PyTorchUtils", None)
+    fake.result = "torch"
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, **options):
+            calls.append(options)
+            return fake.result
+
+    fake.PyTorchUtilsLogic = PyTorchUtilsLogic
+    fake.calls = calls
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", fake)
+    return fake
+
+
+@pytest.fixture
+def nothing_there(monkeypatch):
+    monkeypatch.setattr(module, "NEEDED", ("no_such_package",))
+
+
+def test_what_is_installed_is_not_missing():
+    assert PythonPackages().missing() == ()
+
+
+def test_what_is_not_installed_is_named(nothing_there):
+    assert PythonPackages().missing() == ("no_such_package",)
+
+
+def test_the_question_names_the_packages_and_a_no_is_a_no():
+    message_recorder.answer_next(False)
+    assert not PythonPackages().ask(("torch", "safetensors"))
+    (message,) = message_recorder.messages
+    assert message.kind == "question"
+    assert "torch, safetensors" in message.text
+
+
+def test_without_the_pytorch_extension_the_user_is_sent_to_it():
+    assert "PyTorch extension" in PythonPackages().install(("torch",))
+
+
+def test_torch_comes_through_the_pytorch_extension(torch_utils):
+    assert PythonPackages().install(("torch",)) == ""
+    assert torch_utils.calls == [{"askConfirmation": False, "torchVersionRequirement": ">=2.2"}]
+
+
+def test_a_torch_that_did_not_come_is_told(torch_utils):
+    torch_utils.result = None
+    assert "could not be installed" in PythonPackages().install(("torch",))
+
+
+def test_other_packages_come_through_pip_and_a_failure_is_a_sentence(monkeypatch, nothing_there):
+    def fail(requirements, **_options):
+        raise RuntimeError(f"no network for {requirements}")
+
+    monkeypatch.setattr(slicer.util, "pip_install", fail)
+    problem = PythonPackages().install(("no_such_package",))
+    assert "no network for no_such_package" in problem
+    assert "check the network" in problem
