@@ -4,6 +4,8 @@
 
 * a folder in OpenKBP's CSV layout, or one `pt_*.npz` (see `dose_prediction.openkbp`);
 * a folder with the CT (`ct.nrrd`, `ct.nii.gz` …), its structures and a plan, `plan.json`;
+* a folder of DICOM files with a CT series, its structure set and, for its beams, its plan (see `dose_prediction.dicom`); roles,
+  prescriptions, beams and isocentre of a `plan.json` in the folder take the place of those found;
 * an `.npz` written by `write_case`.
 
 Structures are a Slicer segmentation (`segmentation.seg.nrrd`, or any one `*.seg.nrrd`), a labelmap (`segmentation.nrrd`, `.nii.gz` …) with its names
@@ -34,9 +36,9 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +49,33 @@ from dose_prediction.output_files import whole_file, whole_folder
 from dose_prediction.segmentation_files import Masks, is_volume, read_mask_folder, read_segmentation, volume_stem, write_segmentation
 from dose_prediction.volumes import read_volume, write_volume
 
+if TYPE_CHECKING:
+    from dose_prediction.dicom import DicomReferences
+
 PLAN_FILE = "plan.json"
 _PLAN_ENTRIES = ("name", "ct", "segmentation", "labels", "targets", "roles", "beams", "isocentre_mm")
 _FORMAT = "dose-prediction case 1"
 
 
+@dataclass(frozen=True, eq=False)
+class OpenedCase:
+    """A case and, if it came from DICOM files, what a dose that goes back to them refers to."""
+
+    case: PlanCase
+    dicom: DicomReferences | None = None
+
+
 def read_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> PlanCase:
     """The case at `path`, with `beams` in place of its own if they are given.
 
-    Raises CaseError for anything that cannot be planned: missing, empty or damaged files, masks on another grid, and all that `PlanCase` refuses.
+    Raises CaseError for anything that cannot be planned: missing, empty or damaged files, masks on another grid, and all that `PlanCase` refuses;
+    issues a CaseWarning for what can be planned but had to be understood in one of several ways.
     """
+    return open_case(path, beams).case
+
+
+def open_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> OpenedCase:
+    """As `read_case`, with what a dose needs that is to be filed with a DICOM case."""
     path = Path(path)
     if not path.exists():
         raise CaseError(f"{path} does not exist; check the path.")
@@ -69,7 +88,7 @@ def read_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> PlanCa
         case = openkbp.read_npz(path) if "bits" in _npz_names(path) else _read_npz(path)
     else:
         raise CaseError(f"{path} is no case; give a folder with a CT and structures, an OpenKBP case or an .npz written by this program.")
-    return case if beams is None else case.with_beams(beams)
+    return OpenedCase(case if beams is None else case.with_beams(beams))
 
 
 def find_cases(folder: Path | str) -> list[Path]:
@@ -134,23 +153,54 @@ def write_case_folder(path: Path | str, case: PlanCase) -> None:
         (unfinished / PLAN_FILE).write_text(json.dumps(plan, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read_folder(folder: Path, beams: tuple[Beam, ...] | None) -> PlanCase:
+def _read_folder(folder: Path, beams: tuple[Beam, ...] | None) -> OpenedCase:
     contents = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if not contents:
         raise CaseError(f"{folder} is an empty folder; give one with a CT, its structures and {PLAN_FILE}.")
     plan = _read_plan(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else {}
+    if "ct" not in plan and not _ct_files(contents):
+        from dose_prediction.dicom import holds_dicom  # not at load: Slicer's side needs nothing of it
+
+        if holds_dicom(folder):
+            return _read_dicom(folder, plan, beams)
     ct, grid = read_volume(_ct_file(folder, contents, plan))
     masks = _read_masks(folder, contents, plan, grid)
-    structures = tuple(Structure(name, role, masks[name]) for name, role in _roles(plan, list(masks)).items())
+    roles = _roles(plan, {name: recognise(name) for name in masks})
     if beams is None:
         if "beams" not in plan:
             raise CaseError(f'{folder} says nothing of beams; give them, or write them into {PLAN_FILE}, for example "beams": {{"count": 9}}.')
         beams = _beams(plan["beams"])
-    isocentre = plan.get("isocentre_mm")
-    if isocentre is not None:
-        _require(_is_numbers(isocentre) and len(isocentre) == 3, "isocentre_mm", isocentre, "three numbers in mm (LPS)")
-        isocentre = tuple(isocentre)
-    return PlanCase(str(plan.get("name") or folder.resolve().name), grid, ct, structures, beams, isocentre)
+    return OpenedCase(PlanCase(_case_name(folder, plan), grid, ct, _structures(masks, roles), beams, _isocentre(plan)))
+
+
+def _read_dicom(folder: Path, plan: Mapping[str, Any], beams: tuple[Beam, ...] | None) -> OpenedCase:
+    from dose_prediction.dicom import read_dicom_case
+
+    if beams is None and "beams" in plan:
+        beams = _beams(plan["beams"])
+    found = read_dicom_case(folder, beams)
+    if not found.beams:
+        raise CaseError(f"{folder} holds no plan (RTPLAN); give beams, or export the plan with the CT.")
+    structures = _structures(found.masks, _roles(plan, found.roles))
+    isocentre = _isocentre(plan) if "isocentre_mm" in plan else found.isocentre_mm
+    return OpenedCase(PlanCase(_case_name(folder, plan), found.grid, found.ct_hu, structures, found.beams, isocentre), found.references)
+
+
+def _case_name(folder: Path, plan: Mapping[str, Any]) -> str:
+    return str(plan.get("name") or folder.resolve().name)
+
+
+def _structures(masks: Masks, roles: Mapping[str, Role]) -> tuple[Structure, ...]:
+    return tuple(Structure(name, role, masks[name]) for name, role in roles.items())
+
+
+def _isocentre(plan: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    given = plan.get("isocentre_mm")
+    if given is None:
+        return None
+    _require(_is_numbers(given) and len(given) == 3, "isocentre_mm", given, "three numbers in mm (LPS)")
+    x, y, z = given
+    return x, y, z
 
 
 def _read_plan(path: Path) -> dict[str, Any]:
@@ -175,12 +225,16 @@ def _read_plan(path: Path) -> dict[str, Any]:
 def _ct_file(folder: Path, contents: list[Path], plan: Mapping[str, Any]) -> Path:
     if "ct" in plan:
         return folder / plan["ct"]
-    found = [path for path in contents if is_volume(path) and volume_stem(path).lower() == "ct"]
+    found = _ct_files(contents)
     if len(found) != 1:
         there = ", ".join(path.name for path in contents[:8])
         number = "no CT" if not found else f"{len(found)} CTs"
         raise CaseError(f'{folder} has {number} ({there}); name the file ct.nrrd or ct.nii.gz, or give its name as "ct" in {PLAN_FILE}.')
     return found[0]
+
+
+def _ct_files(contents: list[Path]) -> list[Path]:
+    return [path for path in contents if is_volume(path) and volume_stem(path).lower() == "ct"]
 
 
 def _read_masks(folder: Path, contents: list[Path], plan: Mapping[str, Any], grid: Grid) -> Masks:
@@ -203,15 +257,15 @@ def _read_masks(folder: Path, contents: list[Path], plan: Mapping[str, Any], gri
     return read_segmentation(path, grid, labels)
 
 
-def _roles(plan: Mapping[str, Any], names: list[str]) -> dict[str, Role]:
-    """The role of every structure: told from its name, then corrected by the plan."""
-    targets, corrections = plan.get("targets", {}), plan.get("roles", {})
+def _roles(plan: Mapping[str, Any], told: Mapping[str, Role]) -> dict[str, Role]:
+    """The role of every structure: what its name tells, `told`, corrected by the plan."""
+    names, targets, corrections = list(told), plan.get("targets", {}), plan.get("roles", {})
     for name in (*targets, *corrections):
         if name not in names:
             raise CaseError(f"{PLAN_FILE} speaks of a structure {name!r}, which is not there; there are {', '.join(names)}.")
     roles = {}
     for name in names:
-        role = _corrected(name, corrections[name]) if name in corrections else recognise(name)
+        role = _corrected(name, corrections[name]) if name in corrections else told[name]
         if name in targets:
             _require(_is_numbers([targets[name]]), "targets", {name: targets[name]}, "a prescription in Gy")
             role = Role.target(targets[name])

@@ -9,19 +9,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dose_prediction import __version__
-from dose_prediction.case import CaseError, PlanCase, parse_beams
+from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_beams
 from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
 from dose_prediction.error_sentences import is_deliberate, sentence_for
 from dose_prediction.output_files import require_writable
 from dose_prediction.warm_model import Predictor, WarmModel
 
 if TYPE_CHECKING:
+    from dose_prediction.case_files import OpenedCase
     from dose_prediction.prediction import Prediction, Progress
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -67,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         type=Path,
         metavar="CASE",
-        help="OpenKBP folder or pt_*.npz, or a folder with CT, segmentation (NRRD or NIfTI) and plan.json",
+        help="folder of DICOM files, folder with CT, segmentation (NRRD or NIfTI) and plan.json, OpenKBP folder or pt_*.npz",
     )
     what.add_argument("--cases", type=Path, metavar="DIR", help="every case in this folder; a bad one is skipped and named at the end")
     predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where dose, DVH, picture and provenance are written")
@@ -100,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
 
     phantom = commands.add_parser("phantom", help="write a head-and-neck phantom as a case to try things on")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the case: CT, segmentation and plan.json")
+    phantom.add_argument("--dicom", action="store_true", help="write it as DICOM: CT series, RTSTRUCT and RTPLAN")
     phantom.add_argument("--seed", type=_count, default=0, metavar="S", help="which phantom (default 0)")
     phantom.set_defaults(run=_phantom)
     return top
@@ -133,10 +137,12 @@ def _predict(options: argparse.Namespace) -> int:
 def _predict_one(path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from dose_prediction.case_files import read_case
+    from dose_prediction.case_files import open_case
     from dose_prediction.report import goals_table, stages_table
 
-    case = read_case(path, beams=options.beams)
+    with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
+        opened = open_case(path, beams=options.beams)
+    case = opened.case
     with tqdm(total=100, disable=None, leave=False, bar_format="{desc:<24}|{bar}| {n:3.0f} %") as bar:
 
         def show(progress: Progress) -> None:
@@ -144,7 +150,7 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
             bar.update(100 * progress.fraction - bar.n)
 
         prediction = _run_model(case, options, show)
-    files = _write(path, case, prediction, options)
+    files = _write(path, opened, prediction, options)
     for warning in prediction.provenance.warnings:
         print(f"Note: {warning}", file=sys.stderr)
     print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case)))
@@ -156,23 +162,28 @@ def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
     """Every case in turn; whatever is wrong with one, the others are predicted.  Only what concerns them all (model, device, output) ends it."""
     from tqdm import tqdm
 
-    from dose_prediction.case_files import read_case
+    from dose_prediction.case_files import open_case
 
     failed: list[tuple[Path, str]] = []
     with tqdm(paths, disable=None, unit="case") as bar:
+
+        def tell(path: Path, note: str) -> None:
+            bar.write(f"{path.name}: {note}", file=sys.stderr)
+
         for path in bar:
             bar.set_description_str(path.name)
             try:
-                case = read_case(path, beams=options.beams)
-                prediction = _run_model(case, options, None)
-                _write(path, case, prediction, options)
+                with _notes(partial(tell, path)):
+                    opened = open_case(path, beams=options.beams)
+                prediction = _run_model(opened.case, options, None)
+                _write(path, opened, prediction, options)
             except Exception as error:
                 if is_deliberate(error) and not isinstance(error, CaseError):
                     raise
                 failed.append((path, sentence_for(error) or f"{type(error).__name__}: {error}"))
             else:
                 for warning in prediction.provenance.warnings:
-                    bar.write(f"{path.name}: {warning}", file=sys.stderr)
+                    tell(path, warning)
     print(f"{len(paths) - len(failed)} of {len(paths)} cases predicted into {options.output}")
     for path, sentence in failed:
         print(f"  failed: {path.name}: {sentence}", file=sys.stderr)
@@ -184,12 +195,26 @@ def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Prog
     return predictor.predict(case, samples=options.samples, seed=options.seed, device=options.device, on_progress=show, is_cancelled=None)
 
 
-def _write(path: Path, case: PlanCase, prediction: Prediction, options: argparse.Namespace) -> list[Path]:
+@contextmanager
+def _notes(show: Callable[[str], None]) -> Iterator[None]:
+    """Show what reading a case warns of in the tone of this command instead of Python's."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CaseWarning)
+        yield
+    for note in caught:
+        if issubclass(note.category, CaseWarning):
+            show(str(note.message))
+        else:
+            warnings.warn_explicit(note.message, note.category, note.filename, note.lineno)
+
+
+def _write(path: Path, opened: OpenedCase, prediction: Prediction, options: argparse.Namespace) -> list[Path]:
     from dose_prediction.openkbp import SHAPE, is_csv_folder
     from dose_prediction.report import write_report
 
+    case = opened.case
     is_openkbp = case.grid.shape == SHAPE and (is_csv_folder(path) or (path.suffix == ".npz" and path.stem.startswith("pt_")))
-    return write_report(options.output, case, prediction, openkbp_csv=is_openkbp)
+    return write_report(options.output, case, prediction, openkbp_csv=is_openkbp, dicom=opened.dicom)
 
 
 def _goals(options: argparse.Namespace) -> int:
@@ -234,9 +259,11 @@ def _train(options: argparse.Namespace) -> int:
 
 def _phantom(options: argparse.Namespace) -> int:
     from dose_prediction.case_files import write_case_folder
+    from dose_prediction.dicom import write_case_as_dicom
     from dose_prediction.phantom import head_and_neck_phantom
 
     require_writable(options.output)
-    write_case_folder(options.output, head_and_neck_phantom(options.seed))
+    write = write_case_as_dicom if options.dicom else write_case_folder
+    write(options.output, head_and_neck_phantom(options.seed))
     print(f"Phantom written to {options.output}; predict its dose with: dose-prediction predict {options.output} --output DIR")
     return 0

@@ -18,15 +18,16 @@ from dose_prediction.volumes import write_volume
 
 if TYPE_CHECKING:
     from dose_prediction.case import PlanCase
+    from dose_prediction.dicom import DicomReferences
     from dose_prediction.openkbp import Scores
     from dose_prediction.prediction import Prediction
 
 
-def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_csv: bool = False) -> list[Path]:
+def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_csv: bool = False, dicom: DicomReferences | None = None) -> list[Path]:
     """Write everything about one prediction into `folder`, all of it or nothing; returns the files.
 
     `<case>_dose.nrrd` (Gy), `<case>_spread.nrrd` where samples were drawn, `<case>_dvh.csv`, `<case>.png`, `<case>_provenance.json`, and with
-    `openkbp_csv` the dose as `<case>.csv` in the layout of the challenge.  Raises OutputError.
+    `openkbp_csv` the dose as `<case>.csv` in the layout of the challenge; with `dicom` the dose as `<case>_dose.dcm`.  Raises OutputError.
     """
     from dose_prediction.picture import write_picture
 
@@ -40,6 +41,12 @@ def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_c
             from dose_prediction.openkbp import write_dose_csv
 
             write_dose_csv(scratch / f"{stem}.csv", prediction.dose_gy)
+        if dicom is not None:
+            from dose_prediction.dicom import write_predicted_dose
+
+            write_predicted_dose(
+                scratch, stem, prediction.dose_gy, case, dicom, f"ADDiff-Dose {prediction.provenance.model_version}", axis_gy, curves
+            )
         write_dvh_csv(scratch / f"{stem}_dvh.csv", axis_gy, curves)
         write_picture(scratch / f"{stem}.png", case, prediction.dose_gy, axis_gy, curves)
         provenance = json.dumps(prediction.provenance.as_dict(), indent=2, ensure_ascii=False)

@@ -17,7 +17,7 @@ SLICER_SIDE = ("slicer", "qt", "ctk", "vtk", "DosePredictionLib", "DosePredictio
 LAYERS = (
     ("case", "output_files", "resources", "device"),
     ("volumes", "region"),
-    ("segmentation_files", "openkbp"),
+    ("segmentation_files", "openkbp", "dicom"),
     ("case_files", "phantom", "dosimetry", "physics"),
     ("model",),
     ("prediction",),

@@ -2,7 +2,7 @@
 
 from dose_prediction.case.beam import Beam, equispaced_beams, parse_beams
 from dose_prediction.case.body import find_body
-from dose_prediction.case.errors import CaseError
+from dose_prediction.case.errors import CaseError, CaseWarning
 from dose_prediction.case.grid import IDENTITY, Grid
 from dose_prediction.case.plan_case import PlanCase
 from dose_prediction.case.structure import MAX_PRESCRIPTION_GY, Role, RoleKind, Structure
@@ -13,6 +13,7 @@ __all__ = [
     "MAX_PRESCRIPTION_GY",
     "Beam",
     "CaseError",
+    "CaseWarning",
     "Grid",
     "PlanCase",
     "Role",

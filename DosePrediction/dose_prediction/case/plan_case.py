@@ -85,7 +85,8 @@ class PlanCase:
         # To 1e-5 mm, because files give back origin, spacing and direction with rounding errors.
         affine = np.round(self.grid.index_to_world_matrix, 5) + 0.0  # no -0
         total = hashlib.sha256(repr((self.grid.shape, affine.tolist())).encode())
-        total.update(self.ct_hu.data)
+        for plane in self.ct_hu:
+            total.update((plane + np.float32(0)).data)  # no -0, which files of whole numbers cannot hold
         for part in sorted(_structure_digest(structure) for structure in self.structures if structure.role.kind is not RoleKind.IGNORED):
             total.update(part)
         total.update(repr((self.beams, [round(value, 3) + 0.0 for value in self.isocentre])).encode())

@@ -1,0 +1,111 @@
+"""Beams as an RTPLAN: where they stand and what is prescribed, without fluence or monitor units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from dose_prediction.case import Beam, PlanCase
+from dose_prediction.dicom.elements import decimal, decimals
+from dose_prediction.dicom.instances import DicomReferences, item, new_instance, reference, sequence, short, write
+from dose_prediction.dicom.patient_position import head_first_supine_equivalent
+from dose_prediction.dicom.study import RT_PLAN, RT_STRUCTURE_SET
+from dose_prediction.output_files import whole_file
+
+SOURCE_AXIS_MM = 1000.0
+LARGEST_FIELD_MM = 200.0
+FRACTION_GY = 2.0
+
+
+def write_plan(path: Path | str, case: PlanCase, references: DicomReferences, plan_uid: str) -> None:
+    """Write the beams, isocentre and prescriptions of `case` as an unapproved RTPLAN for research, whole or not at all.
+
+    Angles are written for the patient position of `references`.  Raises OutputError.
+    """
+    series_uid = generate_uid(entropy_srcs=[plan_uid, "series"])
+    data = new_instance(RT_PLAN, plan_uid, "RTPLAN", references.patient_and_study, references.frame_of_reference_uid, series_uid)
+    data.SeriesNumber = 3
+    data.SeriesDescription = "Beams of a PREDICTED dose"
+    data.OperatorsName = ""
+    data.RTPlanLabel = "PREDICTED"
+    data.RTPlanDate = data.RTPlanTime = ""
+    data.PlanIntent = "RESEARCH"
+    data.RTPlanGeometry = "PATIENT"
+    data.ApprovalStatus = "UNAPPROVED"
+    data.ReferencedStructureSetSequence = sequence([reference(RT_STRUCTURE_SET, references.structure_set_uid)])
+    prescribed = [(target, references.roi_numbers[target.name]) for target in case.targets if target.name in references.roi_numbers]
+    if prescribed:
+        data.DoseReferenceSequence = sequence(
+            item(
+                DoseReferenceNumber=number,
+                DoseReferenceStructureType="VOLUME",
+                DoseReferenceDescription=short(target.name, 64),
+                ReferencedROINumber=roi_number,
+                DoseReferenceType="TARGET",
+                TargetPrescriptionDose=decimal(target.role.prescription_gy or 0.0),
+            )
+            for number, (target, roi_number) in enumerate(prescribed, start=1)
+        )
+    highest_gy = case.targets[0].role.prescription_gy or 0.0
+    data.FractionGroupSequence = sequence(
+        [
+            item(
+                FractionGroupNumber=1,
+                NumberOfFractionsPlanned=max(1, round(highest_gy / FRACTION_GY)),
+                NumberOfBeams=len(case.beams),
+                NumberOfBrachyApplicationSetups=0,
+                ReferencedBeamSequence=sequence(item(ReferencedBeamNumber=number) for number in range(1, len(case.beams) + 1)),
+            )
+        ]
+    )
+    data.PatientSetupSequence = sequence([item(PatientPosition=references.patient_position, PatientSetupNumber=1)])
+    data.BeamSequence = sequence(
+        _beam(number, head_first_supine_equivalent(beam, references.patient_position), case.isocentre)
+        for number, beam in enumerate(case.beams, start=1)
+    )
+    with whole_file(path) as unfinished:
+        write(unfinished, data)
+
+
+def _beam(number: int, beam: Beam, isocentre_mm: tuple[float, float, float]) -> Dataset:
+    jaws = ("ASYMX", "ASYMY")
+    first = item(
+        ControlPointIndex=0,
+        NominalBeamEnergy=decimal(beam.energy_mv),
+        BeamLimitingDevicePositionSequence=sequence(
+            item(RTBeamLimitingDeviceType=jaw, LeafJawPositions=decimals([-LARGEST_FIELD_MM, LARGEST_FIELD_MM])) for jaw in jaws
+        ),
+        GantryAngle=decimal(beam.gantry_deg),
+        GantryRotationDirection="NONE",
+        BeamLimitingDeviceAngle=decimal(beam.collimator_deg),
+        BeamLimitingDeviceRotationDirection="NONE",
+        PatientSupportAngle=decimal(beam.couch_deg),
+        PatientSupportRotationDirection="NONE",
+        TableTopEccentricAngle="0",
+        TableTopEccentricRotationDirection="NONE",
+        TableTopVerticalPosition="",
+        TableTopLongitudinalPosition="",
+        TableTopLateralPosition="",
+        IsocenterPosition=decimals(isocentre_mm),
+        CumulativeMetersetWeight="0",
+    )
+    return item(
+        TreatmentMachineName="",
+        SourceAxisDistance=decimal(SOURCE_AXIS_MM),
+        BeamLimitingDeviceSequence=sequence(item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in jaws),
+        BeamNumber=number,
+        BeamName=f"Beam {number}",
+        BeamType="STATIC",
+        RadiationType="PHOTON",
+        ReferencedPatientSetupNumber=1,
+        TreatmentDeliveryType="TREATMENT",
+        NumberOfWedges=0,
+        NumberOfCompensators=0,
+        NumberOfBoli=0,
+        NumberOfBlocks=0,
+        FinalCumulativeMetersetWeight="1",
+        NumberOfControlPoints=2,
+        ControlPointSequence=sequence([first, item(ControlPointIndex=1, CumulativeMetersetWeight="1")]),
+    )

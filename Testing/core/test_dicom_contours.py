@@ -1,0 +1,71 @@
+"""Contours to masks and back, against areas and volumes that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dose_prediction.dicom.contours import area, filled, outlines
+
+SHAPE = (200, 220)
+
+
+def circle(radius: float, centre: tuple[float, float] = (100.3, 90.7), points: int = 360) -> np.ndarray:
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return np.column_stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)])
+
+
+@pytest.mark.parametrize("radius", [15.0, 40.2, 77.7])
+def test_a_circle_fills_its_area(radius):
+    assert filled([circle(radius)], SHAPE).sum() == pytest.approx(np.pi * radius**2, rel=0.01)
+
+
+def test_the_way_round_does_not_matter():
+    assert np.array_equal(filled([circle(40)], SHAPE), filled([circle(40)[::-1]], SHAPE))
+
+
+def test_a_contour_inside_another_cuts_a_hole_and_one_inside_the_hole_fills_it_again():
+    mask = filled([circle(80), circle(50), circle(20)], SHAPE)
+    assert mask.sum() == pytest.approx(np.pi * (80**2 - 50**2 + 20**2), rel=0.01)
+    assert mask[90, 100] and not mask[90, 135] and mask[90, 165]
+
+
+def test_a_keyhole_is_a_ring():
+    """One contour: around the outside, in along a cut, around the hole the other way, out along the same cut."""
+    outer, inner = circle(80), circle(50)[::-1]
+    keyhole = np.concatenate([outer, outer[:1], inner[-1:], inner, outer[:1]])
+    ring = filled([outer, inner], SHAPE)
+    assert np.array_equal(filled([keyhole], SHAPE), ring)
+    assert ring.sum() == pytest.approx(np.pi * (80**2 - 50**2), rel=0.01)
+
+
+def test_several_contours_of_a_slice_add_up():
+    mask = filled([circle(20, (50, 50)), circle(30, (150, 120))], SHAPE)
+    assert mask.sum() == pytest.approx(np.pi * (20**2 + 30**2), rel=0.01)
+
+
+def test_contours_that_touch_share_no_voxel_and_leave_no_gap():
+    left = np.array([[10.0, 10.0], [50.0, 10.0], [50.0, 60.0], [10.0, 60.0]])
+    right = left + np.array([40.0, 0.0])
+    one, other = filled([left], SHAPE), filled([right], SHAPE)
+    assert not np.any(one & other)
+    assert np.array_equal(one | other, filled([np.array([[10.0, 10.0], [90.0, 10.0], [90.0, 60.0], [10.0, 60.0]])], SHAPE))
+
+
+def test_what_lies_outside_the_slice_is_cut_off():
+    mask = filled([np.array([[-50.0, -50.0], [99.5, -50.0], [99.5, 500.0], [-50.0, 500.0]])], SHAPE)
+    assert mask[:, :100].all() and not mask[:, 100:].any()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.floats(0.1, 0.9))
+@settings(max_examples=100, deadline=None)
+def test_outlines_of_any_mask_give_the_mask_back(seed, rows, columns, density):
+    mask = np.random.default_rng(seed).random((rows, columns)) < density
+    rounded = [np.round(polygon, 3) for polygon in outlines(mask)]
+    assert np.array_equal(filled(rounded, mask.shape), mask)
+
+
+def test_the_area_of_an_l_shape():
+    assert area(np.array([[0, 0], [4, 0], [4, 1], [1, 1], [1, 3], [0, 3]])) == pytest.approx(6.0)
