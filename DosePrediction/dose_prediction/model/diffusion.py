@@ -3,6 +3,9 @@
 What is diffused is the residual: x = (dose - prior) / RESIDUAL_SCALE_GY.  Noise levels, preconditioning and sampler follow Karras, Aittala, Aila and
 Laine, "Elucidating the design space of diffusion-based generative models" (EDM, 2022).  At an infinite noise level the noisy input says nothing, so
 that the denoiser's answer is the expected dose of the plan; it is asked there with an empty input, and one step is enough.
+
+The noise is smooth, of about the width at which plausible plans differ: two plans never differ by white noise, and a network of this size would spend
+itself on removing it.  Equations hold for noise of any covariance C: the flow's slope -sigma C grad log p is (x - expected x) / sigma whatever C is.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from torch import Tensor
 
 RESIDUAL_SCALE_GY = 10.0
 EXPECTED_CODE = 4.0  # the noise code of the infinite level, well above that of `highest`
+NOISE_VOXELS = 4  # spacing of the lattice on which noise is drawn, in voxels of the dose
+# Brings the mean variance of interpolated noise back to 1: along an axis the weights are 7/8 and 1/8, or 5/8 and 3/8.
+NOISE_GAIN = ((50 + 34) / 128) ** -1.5
 
 # (noisy dose, noise code (batch,)) -> network output; a denoiser with its condition bound
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -49,6 +55,15 @@ class NoiseLevels:
         return (level**2 + self.data**2) / (level * self.data) ** 2
 
 
+def draw_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Smooth Gaussian noise (batch, 1, z, y, x) of mean variance 1, on the CPU; axes are multiples of `NOISE_VOXELS`."""
+    # A lattice wider by one point on every side, so that the variance at the faces is that of the middle.
+    coarse = torch.randn((*shape[:2], *(size // NOISE_VOXELS + 2 for size in shape[2:])), generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, scale_factor=NOISE_VOXELS, mode="trilinear", align_corners=False)
+    inner = slice(NOISE_VOXELS, -NOISE_VOXELS)
+    return NOISE_GAIN * fine[:, :, inner, inner, inner]
+
+
 def denoised(network: Network, noisy: Tensor, level: Tensor, levels: NoiseLevels) -> Tensor:
     """The expected x given the noisy x (batch, 1, z, y, x) at `level` (batch,) (EDM, equation 7)."""
     sigma = level.view(-1, 1, 1, 1, 1)
@@ -77,7 +92,7 @@ def sample(
     CPU, so that a seed gives the same noise on every device.  `on_step` is called after each step and may raise to stop.
     """
     schedule = levels.schedule(steps)
-    x = mean + torch.randn(mean.shape, generator=generator).to(mean.device) * schedule[0]
+    x = mean + schedule[0] * draw_noise(tuple(mean.shape), generator).to(mean.device)
     for i, (level, following) in enumerate(pairwise(schedule)):
         # At the highest level the noisy input carries nothing worth reading.
         clean = mean if i == 0 else denoised(network, x, _batch(level, x), levels)

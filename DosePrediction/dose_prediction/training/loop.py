@@ -54,10 +54,10 @@ class TrainingSettings:
     warm_up: int = 200
     decay_fraction: float = 0.3
     average_decay: float = 0.998
-    expected_share: float = 0.7  # of the steps, at the infinite noise level
+    expected_share: float = 0.65  # of the steps, at the infinite noise level
     goal_share: float = 0.25  # of the steps, with some of the plan's own doses as goals
     dvh_weight: float = 0.3
-    noise_weight: float = 0.3
+    noise_weight: float = 0.6
     validate_every: int = 500
     checkpoint_every: int = 250
     seed: int = 0
@@ -195,7 +195,7 @@ def _losses(
         if draw[2] >= settings.expected_share:
             level = network.levels.draw(1, generator)
             clean = padded(residual)[None, None]
-            noisy = clean + level * torch.randn(shape, generator=generator)
+            noisy = clean + level * diffusion.draw_noise(shape, generator)
             answer = diffusion.denoised(denoiser, noisy, level, network.levels)[0, 0, :depth, :height, :width]
             return {"noise": settings.noise_weight * squared_error(answer, residual, body, network.levels.loss_weight(level)[0])}
         answer = diffusion.expected(denoiser, shape, network.levels, batch.device)[0, 0, :depth, :height, :width]
