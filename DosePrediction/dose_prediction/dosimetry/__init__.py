@@ -1,4 +1,4 @@
-"""Doses judged: dose-volume histograms, dose metrics and clinical goals.  Needs numpy only."""
+"""Doses judged: dose-volume histograms, dose metrics, clinical goals and gamma.  Loads with numpy alone; scipy is loaded by what needs it."""
 
 from dose_prediction.dosimetry.clinical_goals import (
     ClinicalGoal,
@@ -20,22 +20,33 @@ from dose_prediction.dosimetry.dvh import (
     volume_at_dose,
     volume_cc,
 )
+from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
+from dose_prediction.dosimetry.structure_dose import StructureDose
+from dose_prediction.dosimetry.sub_voxel import END_CAP, dose_in_contours, dose_in_mask, dose_in_surface
 
 __all__ = [
+    "END_CAP",
     "ClinicalGoal",
+    "GammaCriteria",
     "GoalError",
     "GoalResult",
     "GoalSet",
     "Outcome",
+    "StructureDose",
     "absolute_volume_at_dose",
     "cumulative_dvh",
     "dose_at_absolute_volume",
     "dose_at_volume",
     "dose_axis",
+    "dose_in_contours",
+    "dose_in_mask",
+    "dose_in_surface",
     "evaluate_goal",
     "evaluate_goals",
+    "gamma_index",
     "load_goal_set",
     "parse_goal",
+    "passing_percent",
     "volume_at_dose",
     "volume_cc",
 ]
