@@ -24,9 +24,10 @@ def show_dose_wash(ct_node: Any, dose_node: Any) -> None:
 
 def show_legend(dose_node: Any) -> None:
     """A colour legend in Gy in the slice views, where the dose has none yet."""
-    if slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(dose_node) is not None:
+    colours = slicer.modules.colors.logic()
+    if colours.GetColorLegendDisplayNode(dose_node) is not None:
         return
-    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(dose_node)
+    legend = colours.AddDefaultColorLegendDisplayNode(dose_node)
     legend.SetTitleText(_("Gy"))
     legend.SetLabelFormat("%.0f")
     legend.SetNumberOfLabels(LEGEND_LABELS)

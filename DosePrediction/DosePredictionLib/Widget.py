@@ -39,6 +39,7 @@ class Panel(VTKObservationMixin):
         self._packages = packages or PythonPackages()
         self._is_updating = False
         self._is_update_due = False
+        self._is_first_result = True
         self._is_entered = False
         self._rows: tuple[SegmentRow, ...] = ()
         self._watched: dict[str, Any] = {}
@@ -253,6 +254,7 @@ class Panel(VTKObservationMixin):
         if self.parameters is None or missing_inputs(self.parameters, self._rows) or not self._has_packages():
             return
         parameters = self.parameters
+        self._is_first_result = parameters.dose is None
         self.run.start(
             RunRequest(
                 parameters,
@@ -294,7 +296,8 @@ class Panel(VTKObservationMixin):
 
     def _on_finished(self, dose_node: Any) -> None:
         self._update()
-        self._on_show_chart_clicked()
+        if self._is_first_result or _has_chart_view():
+            self._on_show_chart_clicked()
         warnings = provenance_of(dose_node).get("warnings", [])
         self._show_status(" ".join([_("Done: {name}.").format(name=dose_node.GetName()), *warnings]))
 
@@ -311,6 +314,12 @@ class Panel(VTKObservationMixin):
 
 
 SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified")
+
+
+def _has_chart_view() -> bool:
+    """True where the layout that the user has chosen shows a chart."""
+    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
+    return bool(slicer.modules.plots.logic().GetLayoutWithPlot(layout) == layout)
 
 
 def _event_id(observed: Any, name: str) -> Any:

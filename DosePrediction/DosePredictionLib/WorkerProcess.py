@@ -157,8 +157,8 @@ class WorkerProcess:
             logging.debug("Prediction process: %s", text)
             self._last_words = text.splitlines()[-1]
 
-    def _on_process_error(self) -> None:
-        if self._process is not None and not self._is_ending and self._process.error() == qt.QProcess.FailedToStart:
+    def _on_process_error(self, error: int) -> None:
+        if self._process is not None and not self._is_ending and error == qt.QProcess.FailedToStart:
             reason = self._retire().errorString()
             self.died.emit(
                 _("The prediction process could not be started: {reason}. Reinstall the extension if this persists.").format(reason=reason)

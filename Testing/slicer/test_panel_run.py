@@ -115,6 +115,25 @@ def test_predicting_again_replaces_the_voxels_and_keeps_the_display_and_the_numb
     assert sorted(slicer.mrmlScene.GetNthNode(index).GetClassName() for index in range(slicer.mrmlScene.GetNumberOfNodes())) == classes
 
 
+def test_the_chart_is_shown_after_the_first_run_and_a_layout_that_the_user_chose_later_stays(ready, worker, masks):
+    layouts = slicer.app.layoutManager()
+    without_chart = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    layouts.setLayout(without_chart)
+    start(ready, worker)
+    worker.answer(dose_of(masks))
+    ready.wait_until_idle()
+    assert layouts.layout != without_chart
+    assert layouts.plotWidget(0).rendering().chart_node() is dose_nodes()[0].GetNodeReference("chartRef")
+    layouts.setLayout(without_chart)
+    worker.calls.clear()
+    start(ready, worker)
+    worker.answer(dose_of(masks))
+    ready.wait_until_idle()
+    assert layouts.layout == without_chart
+    ready.ui.showChartButton.click()
+    assert layouts.plotWidget(0).rendering().chart_node() is dose_nodes()[0].GetNodeReference("chartRef")
+
+
 def test_cancel_while_it_runs_waits_for_the_workers_word_and_leaves_the_scene_as_it_was(ready, worker):
     before = scene_contents()
     start(ready, worker)
