@@ -11,6 +11,7 @@ from dose_prediction.dosimetry.clinical_goals import (
     load_goal_set,
     parse_goal,
 )
+from dose_prediction.dosimetry.comparison import Agreement, Change, Comparison, PairedDvh, compare_doses
 from dose_prediction.dosimetry.dvh import (
     absolute_volume_at_dose,
     cumulative_dvh,
@@ -21,19 +22,25 @@ from dose_prediction.dosimetry.dvh import (
     volume_cc,
 )
 from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
+from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, paddick_conformity
 from dose_prediction.dosimetry.structure_dose import StructureDose
 from dose_prediction.dosimetry.sub_voxel import END_CAP, dose_in_contours, dose_in_mask, dose_in_surface
 
 __all__ = [
     "END_CAP",
+    "Agreement",
+    "Change",
     "ClinicalGoal",
+    "Comparison",
     "GammaCriteria",
     "GoalError",
     "GoalResult",
     "GoalSet",
     "Outcome",
+    "PairedDvh",
     "StructureDose",
     "absolute_volume_at_dose",
+    "compare_doses",
     "cumulative_dvh",
     "dose_at_absolute_volume",
     "dose_at_volume",
@@ -44,7 +51,12 @@ __all__ = [
     "evaluate_goal",
     "evaluate_goals",
     "gamma_index",
+    "gradient_index",
+    "homogeneity_index",
+    "isodose_dice",
+    "isodose_hd95_mm",
     "load_goal_set",
+    "paddick_conformity",
     "parse_goal",
     "passing_percent",
     "volume_at_dose",

@@ -147,8 +147,7 @@ def _lines(values: Floats, spacing_mm: float) -> Floats:
     if high <= low:
         raise ValueError("The structure is flat; give one with a volume.")
     count = _line_count(high - low, spacing_mm)
-    middles: Floats = low + (np.arange(count) + 0.5) * ((high - low) / count)
-    return middles
+    return np.asarray(low + (np.arange(count) + 0.5) * ((high - low) / count), dtype=np.float64)
 
 
 def _ranges(first: NDArray[np.intp], last: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

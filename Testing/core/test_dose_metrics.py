@@ -1,0 +1,78 @@
+"""Metrics of a plan and of two doses, counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dose_prediction.dosimetry import (
+    GammaCriteria,
+    compare_doses,
+    gradient_index,
+    homogeneity_index,
+    isodose_dice,
+    isodose_hd95_mm,
+    paddick_conformity,
+)
+from water_case import water_case
+
+
+def box(low: int, high: int) -> np.ndarray:
+    dose = np.zeros((30, 30, 30))
+    dose[8:18, 8:18, low:high] = 60.0
+    return dose
+
+
+def test_conformity_falls_with_what_is_missed_and_with_what_is_spilled():
+    target = box(10, 20) > 0
+    assert paddick_conformity(box(10, 20), target, 60.0) == 1.0
+    assert paddick_conformity(box(10, 15), target, 60.0) == pytest.approx(0.5)
+    assert paddick_conformity(box(10, 30), target, 60.0) == pytest.approx(0.5)
+    assert paddick_conformity(box(22, 28), target, 60.0) == 0.0
+
+
+def test_homogeneity_and_gradient_are_those_of_their_definitions():
+    dose = np.arange(101.0)
+    assert homogeneity_index(dose, np.ones(101, bool)) == pytest.approx((98 - 2) / 50)
+    assert gradient_index(dose, 80.0) == pytest.approx(61 / 21)
+    assert np.isnan(gradient_index(dose, 120.0))
+
+
+def test_isodoses_are_compared_by_overlap_and_by_the_distance_of_their_surfaces():
+    assert isodose_dice(box(10, 20), box(12, 22), 30.0) == pytest.approx(0.8)
+    assert isodose_hd95_mm(box(10, 20), box(10, 20), 30.0, (3.0, 2.0, 2.0)) == 0.0
+    # Only the two end faces have moved, by 2 voxels of 1.5 mm; they are more than 5 % of the surface.
+    assert isodose_hd95_mm(box(10, 20), box(12, 22), 30.0, (3.0, 2.0, 1.5)) == pytest.approx(3.0)
+    assert isodose_hd95_mm(box(10, 20), np.zeros((30, 30, 30)), 30.0, (1.0, 1.0, 1.0)) == np.inf
+    with pytest.raises(ValueError, match="0 Gy"):
+        isodose_dice(box(1, 2), box(1, 2), 0.0)
+
+
+def test_a_dose_that_is_higher_everywhere_by_2_gy_differs_by_2_gy_in_every_metric_of_dose():
+    case = water_case()
+    dose = np.where(case.body, 30.0, 0.0).astype(np.float32)
+    for target in case.targets:
+        dose[target.mask] = target.role.prescription_gy
+    higher = np.where(case.body, dose + 2, 0).astype(np.float32)
+    found = compare_doses(case, dose, higher, GammaCriteria(3, 3))
+    assert np.array_equal(found.difference_gy, np.where(case.body, 2, 0))
+    changes = {(change.where, change.metric): change for change in found.changes}
+    for name in ("PTV_7000", "PTV_5600", "Parotid_L"):
+        for metric in ("D95%", "Dmean", "D0.03cc"):
+            assert changes[name, metric].difference == pytest.approx(2.0, abs=0.2)  # the body's edge is a voxel away at most
+    assert changes["Parotid_L", "D50%"].reference == pytest.approx(30.0, abs=0.01)
+    assert changes["PTV_7000", "conformity"].reference == 1.0 and ("PTV_5600", "conformity") not in changes
+    agreement = {(entry.where, entry.metric): entry.value for entry in found.agreement}
+    assert agreement["body", "mean absolute difference"] == agreement["PTV_7000", "mean absolute difference"] == pytest.approx(2.0)
+    assert agreement["isodose 66.5 Gy (95 %)", "Dice"] == 1.0 and agreement["isodose 35 Gy (50 %)", "HD95"] == 0.0
+    assert np.array_equal(np.isfinite(found.gamma), case.body & (dose >= 7))
+    assert agreement["body", f"{found.criteria}: points with up to 1"] == 100.0
+    assert [dvh.structure for dvh in found.dvhs] == ["PTV_7000", "PTV_5600", "Parotid_L"]
+    parotid = found.dvhs[2]
+    assert np.interp(31.0, parotid.axis_gy, parotid.reference_percent) == 0 and np.interp(31.0, parotid.axis_gy, parotid.evaluated_percent) == 100
+
+
+def test_a_dose_on_another_grid_is_refused():
+    case = water_case()
+    with pytest.raises(ValueError, match="evaluated dose has shape"):
+        compare_doses(case, np.zeros(case.grid.shape), np.zeros((2, 2, 2)))
