@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
     goals = commands.add_parser("goals", help="clinical goals of a dose: value, margin, met or missed")
     goals.add_argument("case", type=Path, metavar="CASE", help="the case, as for predict")
-    goals.add_argument("--dose", type=Path, required=True, metavar="FILE", help="dose volume in Gy (NRRD or NIfTI) on the grid of the CT")
+    goals.add_argument("--dose", type=Path, required=True, metavar="FILE", help="dose in Gy: RTDOSE, NRRD or NIfTI")
     goals.add_argument("--goals", type=Path, metavar="FILE", help="goal set in JSON (default: head and neck)")
     goals.set_defaults(run=_goals)
 
@@ -219,14 +219,13 @@ def _write(path: Path, opened: OpenedCase, prediction: Prediction, options: argp
 
 def _goals(options: argparse.Namespace) -> int:
     from dose_prediction.case_files import read_case
+    from dose_prediction.dose_files import read_dose_for_case
     from dose_prediction.report import goals_table
-    from dose_prediction.volumes import read_volume
 
     goals = _goal_set(options.goals)
-    case = read_case(options.case)
-    dose_gy, grid = read_volume(options.dose)
-    if not grid.matches(case.grid):
-        raise CaseError(f"The dose {options.dose} lies on another grid {grid.shape} than the CT {case.grid.shape}; resample it to the CT.")
+    with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
+        case = read_case(options.case)
+        dose_gy = read_dose_for_case(options.dose, case)
     print(goals_table(evaluate_goals(goals, dose_gy, case)))
     return 0
 

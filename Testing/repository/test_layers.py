@@ -18,7 +18,7 @@ LAYERS = (
     ("case", "output_files", "resources", "device"),
     ("volumes", "region"),
     ("segmentation_files", "openkbp", "dicom"),
-    ("case_files", "phantom", "dosimetry", "physics"),
+    ("case_files", "dose_files", "phantom", "dosimetry", "physics"),
     ("model",),
     ("prediction",),
     ("training",),

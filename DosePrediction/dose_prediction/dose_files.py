@@ -1,0 +1,66 @@
+"""Doses on disk, NRRD, NIfTI or RTDOSE, at the voxels of a case."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from dose_prediction.case import CaseError, CaseWarning, Grid, PlanCase, RoleKind
+from dose_prediction.volumes import read_volume
+
+COVERED = 0.999
+
+
+def read_dose_file(path: Path | str) -> tuple[NDArray[np.float32], Grid]:
+    """The dose in Gy (z, y, x) of a volume file or an RTDOSE, and its grid.  Raises CaseError if it cannot be read."""
+    path = Path(path)
+    if path.is_file():
+        from dose_prediction.dicom import is_dicom_file, read_dose
+
+        if is_dicom_file(path):
+            dose = read_dose(path)
+            return dose.dose_gy, dose.grid
+    array, grid = read_volume(path)
+    return array.astype(np.float32, copy=False), grid
+
+
+def read_dose_for_case(path: Path | str, case: PlanCase) -> NDArray[np.float32]:
+    """The dose of a file in Gy at the voxels of the CT (z, y, x): as it is where the grids match, else linearly interpolated and 0 beyond the dose.
+
+    Raises CaseError if it cannot be read or does not cover a target; organs that it covers in part are told of with a CaseWarning.
+    """
+    dose_gy, grid = read_dose_file(path)
+    if grid.matches(case.grid):
+        return dose_gy
+    for structure in case.structures:
+        if structure.role.kind not in (RoleKind.TARGET, RoleKind.ORGAN):
+            continue
+        index = grid.index_from_world(case.grid.world_from_index(np.argwhere(structure.mask)))
+        covered = float(np.mean(np.all((index >= -0.5) & (index <= np.array(grid.shape) - 0.5), axis=1)))
+        if covered >= COVERED:
+            continue
+        if structure.role.kind is RoleKind.TARGET:
+            raise CaseError(
+                f"The dose {path} lies on another grid than the CT and covers {covered:.0%} of {structure.name!r}; give one that covers it."
+            )
+        warnings.warn(f"The dose covers {covered:.0%} of {structure.name!r}; the rest of it counts with 0 Gy.", CaseWarning, stacklevel=2)
+    return _resampled(dose_gy, grid, case.grid)
+
+
+def _resampled(dose_gy: NDArray[np.float32], grid: Grid, to: Grid) -> NDArray[np.float32]:
+    image = SimpleITK.GetImageFromArray(dose_gy)
+    image.SetOrigin(grid.origin_mm)
+    image.SetSpacing(grid.spacing_mm)
+    image.SetDirection([value for row in grid.direction for value in row])
+    resampler = SimpleITK.ResampleImageFilter()
+    resampler.SetSize(to.shape[::-1])
+    resampler.SetOutputOrigin(to.origin_mm)
+    resampler.SetOutputSpacing(to.spacing_mm)
+    resampler.SetOutputDirection([value for row in to.direction for value in row])
+    resampler.SetInterpolator(SimpleITK.sitkLinear)
+    carried: NDArray[np.float32] = SimpleITK.GetArrayFromImage(resampler.Execute(image))
+    return carried
