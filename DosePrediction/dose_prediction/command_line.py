@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from dose_prediction import __version__
 from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_beams
+from dose_prediction.dose_commands import add_commands
 from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
 from dose_prediction.error_sentences import is_deliberate, sentence_for
 from dose_prediction.output_files import require_writable
@@ -92,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     goals.add_argument("--dose", type=Path, required=True, metavar="FILE", help="dose in Gy: RTDOSE, NRRD or NIfTI")
     goals.add_argument("--goals", type=Path, metavar="FILE", help="goal set in JSON (default: head and neck)")
     goals.set_defaults(run=_goals)
+
+    add_commands(commands)
 
     train = commands.add_parser("train", help="train a model on OpenKBP cases")
     train.add_argument("--data", type=Path, required=True, metavar="DIR", help="training cases (pt_*.npz)")

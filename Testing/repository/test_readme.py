@@ -25,7 +25,7 @@ def test_every_command_is_one_that_there_is(command):
 
 def test_every_command_that_there_is_stands_in_it():
     named = {command.split()[0] for command in COMMANDS}
-    assert named == {"phantom", "predict", "goals", "evaluate", "train"}
+    assert named == {"phantom", "predict", "goals", "dvh", "gamma", "compare", "evaluate", "train"}
 
 
 def test_every_file_and_folder_in_its_map_is_there():
