@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 
 from dose_prediction.case import recognise
-from dose_prediction.dosimetry import ClinicalGoal, GoalError, Outcome, evaluate_goal, evaluate_goals, load_goal_set, parse_goal
+from dose_prediction.dosimetry import (
+    ClinicalGoal,
+    GoalError,
+    GoalSet,
+    Outcome,
+    evaluate_goal,
+    evaluate_goals,
+    load_goal_set,
+    parse_goal,
+    write_goal_set,
+)
 from dose_prediction.resources import resource_path
 from water_case import water_case
 
-HEAD_AND_NECK = resource_path("Goals") / "HeadAndNeck.json"
+GOAL_FILES = sorted(resource_path("Goals").glob("*.json"))
 DOSE = np.arange(1.0, 101.0)  # 100 voxels of 1 to 100 Gy
 ALL = np.ones(100, bool)
 
@@ -37,8 +47,9 @@ def test_a_goal_is_read_as_it_stands_on_a_planning_sheet(text, expected):
     assert (goal.structure, goal.source) == ("Larynx", "a protocol")
 
 
-def test_a_goal_reads_back_what_it_prints():
-    for goal in load_goal_set(HEAD_AND_NECK).goals:
+@pytest.mark.parametrize("path", GOAL_FILES, ids=lambda path: path.stem)
+def test_a_goal_reads_back_what_it_prints(path):
+    for goal in load_goal_set(path).goals:
         assert parse_goal(str(goal), goal.structure, goal.source) == goal
 
 
@@ -132,8 +143,13 @@ def test_goals_for_ptv_apply_to_every_target_and_for_ptv_high_to_the_highest():
     ]
 
 
-def test_the_head_and_neck_goals_have_sources_and_names_that_structures_are_recognised_by():
-    goals = load_goal_set(HEAD_AND_NECK).goals
+def test_there_are_goals_for_head_and_neck_and_for_lung():
+    assert [load_goal_set(path).name for path in GOAL_FILES] == ["Head and neck", "Lung"]
+
+
+@pytest.mark.parametrize("path", GOAL_FILES, ids=lambda path: path.stem)
+def test_released_goals_have_sources_and_names_that_structures_are_recognised_by(path):
+    goals = load_goal_set(path).goals
     assert len(goals) > 10
     for goal in goals:
         assert len(goal.source) > 20
@@ -159,6 +175,14 @@ def test_a_bad_goal_file_is_refused_by_name(tmp_path: Path, content, said):
     with pytest.raises(GoalError) as error:
         load_goal_set(path)
     assert str(path) in str(error.value) and said in str(error.value)
+
+
+@pytest.mark.parametrize("path", GOAL_FILES, ids=lambda path: path.stem)
+def test_a_goal_set_that_was_edited_and_written_reads_back_the_same(path, tmp_path: Path):
+    goals = load_goal_set(path)
+    edited = GoalSet("Our own", goals.description, (*goals.goals[1:], parse_goal("Lips: Dmean <= 20 Gy", source="Our protocol, 2024")))
+    write_goal_set(tmp_path / "own.json", edited)
+    assert load_goal_set(tmp_path / "own.json") == edited
 
 
 def test_a_missing_goal_file_is_named(tmp_path: Path):

@@ -10,6 +10,7 @@ from dose_prediction.dosimetry.clinical_goals import (
     evaluate_goals,
     load_goal_set,
     parse_goal,
+    write_goal_set,
 )
 from dose_prediction.dosimetry.comparison import Agreement, Change, Comparison, PairedDvh, compare_doses
 from dose_prediction.dosimetry.dvh import (
@@ -61,4 +62,5 @@ __all__ = [
     "passing_percent",
     "volume_at_dose",
     "volume_cc",
+    "write_goal_set",
 ]

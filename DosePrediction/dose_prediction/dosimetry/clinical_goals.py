@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_prediction.dosimetry import dvh
+from dose_prediction.output_files import whole_file
 
 if TYPE_CHECKING:
     from dose_prediction.case.plan_case import PlanCase
@@ -154,6 +155,19 @@ def load_goal_set(path: Path | str) -> GoalSet:
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise GoalError(f"Goal file {path} is not a goal set in JSON ({error}); correct it or choose another.") from error
+
+
+def write_goal_set(path: Path | str, goal_set: GoalSet) -> None:
+    """Write a goal file that `load_goal_set` reads, whole or not at all; sources are numbered.  Raises OutputError."""
+    sources = list(dict.fromkeys(goal.source for goal in goal_set.goals))
+    content = {
+        "name": goal_set.name,
+        "description": goal_set.description,
+        "sources": {str(number): source for number, source in enumerate(sources, start=1)},
+        "goals": [{"structure": goal.structure, "goal": str(goal), "source": str(sources.index(goal.source) + 1)} for goal in goal_set.goals],
+    }
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def evaluate_goals(goals: tuple[ClinicalGoal, ...], dose_gy: NDArray[Any], case: PlanCase) -> tuple[GoalResult, ...]:
