@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomFileLike
 from pydicom.uid import generate_uid
 
 from dicom_files import contour, edit_ct, edited, roi, validation_errors, water_folder
@@ -61,6 +63,23 @@ def test_nested_folders_and_foreign_files_do_not_matter(folder):
     assert same_case(quiet_case(folder, beams=water_case().beams), water_case())
     (study,) = find_studies(folder)
     assert str(study) == "CT series of 20 images, 1 structure set, 1 MR"
+
+
+def test_files_without_prefix_and_header_are_read(folder):
+    for path in folder.glob("*.dcm"):
+        data = pydicom.dcmread(path)
+        bare = Dataset()
+        bare.update(data)
+        with path.open("wb") as file:
+            write_dataset(bare, file)
+    assert same_case(quiet_case(folder), water_case())
+
+
+def write_dataset(data: Dataset, file: BinaryIO) -> None:
+    """The elements alone, little-endian with implicit value representations."""
+    buffer = DicomFileLike(file)
+    buffer.is_little_endian, buffer.is_implicit_VR = True, True
+    pydicom.filewriter.write_dataset(buffer, data)
 
 
 def test_slices_are_sorted_by_where_they_lie_not_by_their_names(folder):

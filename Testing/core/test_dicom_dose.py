@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -199,6 +200,28 @@ def test_a_dose_that_is_none_is_not_written(tmp_path, bad):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(OutputError, match="Cannot write into"):
         written(tmp_path / "missing" / "dose.dcm")
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return written(tmp_path_factory.mktemp("intact") / "dose.dcm").read_bytes()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=8))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_altered_bytes_end_in_a_sentence_or_in_a_dose(tmp_path, intact, changes):
+    content = bytearray(intact)
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    rtdose = tmp_path / "dose.dcm"
+    rtdose.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CaseWarning)
+        try:
+            dose = read_dose(rtdose)
+        except CaseError:
+            return
+    assert np.isfinite(dose.dose_gy).all() and dose.dose_gy.min() >= 0 and dose.dose_gy.shape == dose.grid.shape
 
 
 @pytest.mark.parametrize("kept", [0, 3, 140, 400, 900, 1500])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dose_prediction.case import CaseError
 
@@ -39,7 +40,10 @@ def read_whole(path: Path) -> Dataset:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise CaseError(f"{path} has {path.stat().st_size:,} bytes; no file of a plan is that large, leave it out.")
-        return dcmread(path)
+        data = dcmread(path, force=True)
+        if "TransferSyntaxUID" not in data.file_meta:  # a file without the prefix and header of PS3.10
+            data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else ExplicitVRLittleEndian
+        return data
     except CaseError:
         raise
     except Exception as error:  # pydicom trips over damaged bytes in many ways

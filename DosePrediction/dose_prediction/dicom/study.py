@@ -22,6 +22,9 @@ RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
+# Little-endian tags of group length, character set, image type and SOP class, with which a data set begins.
+_BARE_BEGINNINGS = (b"\x08\0\0\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0")
+
 # All that deciding takes; pixel data and contours are read later and only of what was chosen.
 _HEADER = [
     "SOPClassUID",
@@ -109,10 +112,11 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def is_dicom_file(path: Path) -> bool:
-    """True if the file has the DICOM prefix (PS3.10, section 7.1)."""
+    """True if the file has the DICOM prefix (PS3.10, section 7.1), or begins as data sets do that old systems export without it."""
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            start = file.read(132)
+            return start[128:] == b"DICM" or start[:4] in _BARE_BEGINNINGS
     except OSError:
         return False
 
@@ -127,7 +131,7 @@ def find_studies(folder: Path | str) -> tuple[Study, ...]:
             if not is_dicom_file(path):
                 continue
             try:
-                file = DicomFile(path, dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER)))
+                file = DicomFile(path, dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_HEADER)))
             except Exception:  # pydicom trips over damaged bytes in many ways
                 damaged.append(path)
                 continue
