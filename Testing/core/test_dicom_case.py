@@ -398,7 +398,7 @@ def test_contours_between_the_slices_go_to_the_nearest(folder, offset):
 
 
 def test_contours_on_every_second_slice_stand_for_the_slices_between(folder):
-    with pytest.warns(CaseWarning, match="contoured on every 2th slice"):
+    with pytest.warns(CaseWarning, match="contours 6 mm apart on slices 3 mm apart"):
         mask = cylinder(folder, np.arange(-15, 15, 6.0))
     assert mask.sum() * 48.0 == pytest.approx(np.pi * 40**2 * 30, rel=0.01)
 

@@ -152,7 +152,8 @@ def _mask(name: str, contours: Sequence[_Contour], grid: Grid) -> NDArray[np.boo
     planes = _planes(heights)
     apart = float(np.median(np.diff(planes))) if len(planes) > 1 else 1.0
     if apart > 1.5:
-        _warn(f"{name!r} is contoured on every {apart:.2g}th slice of the CT; each contour was taken to stand for the slices around it.")
+        step = grid.spacing_mm[2]
+        _warn(f"{name!r} has contours {apart * step:.4g} mm apart on slices {step:.4g} mm apart; each was taken to stand for the slices around it.")
     end, between = apart / 2, max(apart, 1.0) / 2
     nearest = [int(np.argmin(np.abs(planes - height))) for height in heights]
     if planes[-1] + end < -0.5 or planes[0] - end > grid.shape[0] - 0.5:
