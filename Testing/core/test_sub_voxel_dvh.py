@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from analytic_structures import GRADIENTS, SHAPES, Solid
 from dose_prediction.case import Grid
@@ -94,7 +95,8 @@ def test_an_oblique_grid_changes_nothing():
     assert (first.total_cc, first.mean_gy) == pytest.approx((second.total_cc, second.mean_gy))
 
 
-@given(st.lists(st.floats(0, 80), min_size=1, max_size=40), st.floats(0, 100), st.floats(0, 80))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(arrays(np.float32, st.integers(1, 40), elements=st.floats(0, 80, width=32)), st.floats(0, 100), st.floats(0, 80))
 def test_whole_voxels_read_the_same_as_the_plain_functions(doses, percent, at_least):
     found, everywhere = StructureDose(doses, np.full(len(doses), 0.027)), np.ones(len(doses), bool)
     assert found.dose_at_volume(percent) == pytest.approx(dose_at_volume(doses, everywhere, percent), abs=1e-6)

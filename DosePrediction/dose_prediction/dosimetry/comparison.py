@@ -108,7 +108,7 @@ def compare_doses(
 def structure_changes(
     case: PlanCase, structure: Structure, reference_gy: NDArray[np.floating], evaluated_gy: NDArray[np.floating]
 ) -> tuple[Change, ...]:
-    """Metrics of one structure in both doses: D98%, D95%, D50%, D2%, Dmean, D0.03cc, V20Gy.
+    """Metrics of one structure in both doses: D98%, D95%, D50%, D2%, Dmean, D0.03cc, Dmax, V20Gy.
 
     For a target also V100% and the ICRU 83 homogeneity; for the one of the highest prescription also conformity and gradient index.
     """
@@ -157,6 +157,10 @@ def _hottest(found: StructureDose) -> float:
     return found.dose_at_volume(SMALL_VOLUME_CC, "cc")
 
 
+def _largest(found: StructureDose) -> float:
+    return found.max_gy
+
+
 def _mean(found: StructureDose) -> float:
     return found.mean_gy
 
@@ -169,4 +173,5 @@ _METRICS: tuple[tuple[str, str, Callable[[StructureDose], float]], ...] = (
     *((f"D{percent}%", "Gy", _dose_at(percent)) for percent in (98, 95, 50, 2)),
     ("Dmean", "Gy", _mean),
     (f"D{SMALL_VOLUME_CC:g}cc", "Gy", _hottest),
+    ("Dmax", "Gy", _largest),
 )
