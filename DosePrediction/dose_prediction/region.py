@@ -117,44 +117,55 @@ def _extent(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], N
 
 
 class _Carrier:
-    """Carries volumes from one grid to another: by slicing where the voxels coincide, else averaged down and linearly interpolated."""
+    """Carries volumes from one grid to another: by slicing where the voxels coincide, else averaged down and linearly interpolated.
+
+    Only the blocks that the two grids share are ever touched, which is little of a large CT.
+    """
 
     def __init__(self, source: Grid, to: Grid) -> None:
-        self.source, self.to = source, to
+        self.to = to
         start = source.index_from_world(to.world_from_index((0, 0, 0)))
         same_axes = np.allclose(source.direction, to.direction, atol=1e-6) and np.allclose(source.spacing_mm, to.spacing_mm, rtol=1e-6)
-        self.start = np.rint(start).astype(int) if same_axes and np.allclose(start, np.rint(start), atol=1e-3) else None
+        self.coincide = same_axes and bool(np.allclose(start, np.rint(start), atol=1e-3))
         # Averaging blocks of voxels before going to a coarser grid keeps what lies between its points.
         axis_spacing = np.abs(np.asarray(source.direction).T @ np.asarray(to.spacing_mm))
         self.shrink = [max(1, int(wanted / have + 0.01)) for wanted, have in zip(axis_spacing, source.spacing_mm, strict=True)]
+        around = 0 if self.coincide else 1 + max(self.shrink)
+        self.from_block, self.from_grid = _shared_block(source, to, around)
+        self.to_block, self.to_grid = _shared_block(to, source, 0 if self.coincide else 1)
 
     def mask(self, mask: NDArray[np.bool_]) -> Volume:
-        return self.image(mask.astype(np.float32), outside=0.0)
+        return self.image(mask, outside=0.0)
 
-    def image(self, volume: Volume, outside: float) -> Volume:
-        if self.start is not None:
-            return self._sliced(volume, outside)
-        image = _sitk_image(volume, self.source)
+    def image(self, volume: NDArray[np.float32] | NDArray[np.bool_], outside: float) -> Volume:
+        result = np.full(self.to.shape, outside, np.float32)
+        block = volume[self.from_block].astype(np.float32)
+        if block.size == 0 or result[self.to_block].size == 0:
+            return result
+        result[self.to_block] = block if self.coincide else self._resampled(block, outside)
+        return result
+
+    def _resampled(self, block: Volume, outside: float) -> Volume:
+        image = _sitk_image(block, self.from_grid)
         if max(self.shrink) > 1:
             image = sitk.BinShrink(image, self.shrink)
-        reference = _sitk_image(np.zeros((1, 1, 1), np.float32), self.to)
         resampler = sitk.ResampleImageFilter()
-        resampler.SetReferenceImage(reference)
-        resampler.SetSize(self.to.shape[::-1])
+        resampler.SetReferenceImage(_sitk_image(np.zeros((1, 1, 1), np.float32), self.to_grid))
+        resampler.SetSize(self.to_grid.shape[::-1])
         resampler.SetInterpolator(sitk.sitkLinear)
         resampler.SetDefaultPixelValue(outside)
         return sitk.GetArrayFromImage(resampler.Execute(image)).astype(np.float32)
 
-    def _sliced(self, volume: Volume, outside: float) -> Volume:
-        assert self.start is not None
-        result = np.full(self.to.shape, outside, np.float32)
-        inner, outer = [], []
-        for start, size, available in zip(self.start.tolist(), self.to.shape, self.source.shape, strict=True):
-            first, last = max(start, 0), min(start + size, available)
-            outer.append(slice(first, max(first, last)))
-            inner.append(slice(first - start, max(first, last) - start))
-        result[tuple(inner)] = volume[tuple(outer)]
-        return result
+
+def _shared_block(grid: Grid, other: Grid, around: int) -> tuple[tuple[slice, ...], Grid]:
+    """The block of `grid` that reaches into `other`, `around` voxels wider, and the grid of that block; empty slices where they share nothing."""
+    corners = np.stack(np.meshgrid(*([0, size - 1] for size in other.shape), indexing="ij"), -1).reshape(-1, 3)
+    indices = grid.index_from_world(other.world_from_index(corners))
+    first = np.clip(np.floor(indices.min(axis=0) + 1e-3).astype(int) - around, 0, grid.shape)
+    last = np.clip(np.ceil(indices.max(axis=0) - 1e-3).astype(int) + around + 1, first, grid.shape)
+    block = tuple(slice(low, high) for low, high in zip(first.tolist(), last.tolist(), strict=True))
+    shape = np.maximum(last - first, 1)
+    return block, grid.cropped((int(first[0]), int(first[1]), int(first[2])), (int(shape[0]), int(shape[1]), int(shape[2])))
 
 
 def _sitk_image(volume: Volume, grid: Grid) -> sitk.Image:
