@@ -30,6 +30,7 @@ def main() -> int:
 
     slicer_bench.load_module()
     import slicer
+
     from dose_prediction.volumes import write_volume
     from DosePredictionLib.PhantomNodes import load_phantom
     from DosePredictionLib.SceneReader import grid_of_volume
@@ -86,6 +87,7 @@ def report_progress(stage: str, fraction: float) -> None:
 def write_histograms(path: Path, dose_node: Any) -> None:
     """The chart's curves as the table that the command line writes, too."""
     import slicer
+
     from dose_prediction.report import write_dvh_csv
     from DosePredictionLib.DvhTables import chart_of
 
@@ -98,6 +100,7 @@ def write_histograms(path: Path, dose_node: Any) -> None:
 def take_picture(path: Path) -> None:
     """The whole window: panel, slices with the dose, 3-D view and chart, the axial slice drawn closer."""
     import slicer
+
     from slicer_bench import window
 
     axial = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()

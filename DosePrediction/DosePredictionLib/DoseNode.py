@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import numpy as np
+import slicer
 import vtk
 from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
-import slicer
 from dose_prediction.case import Grid
 
 from .SceneReader import ijk_to_ras

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import slicer
 import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
-import slicer
 from dose_prediction.case import Structure
 from dose_prediction.dosimetry import cumulative_dvh, dose_at_volume, volume_cc
 

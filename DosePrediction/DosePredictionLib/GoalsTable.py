@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import qt
+import slicer
 import vtk
 from slicer.i18n import tr as _
 
-import slicer
 from dose_prediction.dosimetry import GoalResult, Outcome
 
 from .TableHeight import ROW_HEIGHT, fit_height

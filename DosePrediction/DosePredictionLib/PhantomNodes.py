@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
-import slicer
 from dose_prediction.case_files import write_case_folder
 from dose_prediction.phantom import head_and_neck_phantom
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
-import slicer
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case_files import write_case_in_steps
 

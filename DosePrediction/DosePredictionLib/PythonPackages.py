@@ -7,9 +7,8 @@ import importlib.util
 import logging
 from typing import Protocol
 
-from slicer.i18n import tr as _
-
 import slicer
+from slicer.i18n import tr as _
 
 NEEDED = ("torch", "safetensors", "scipy")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import slicer
 from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
-import slicer
 from dose_prediction.case import Beam, CaseError, PlanCase, RoleKind
 from dose_prediction.dosimetry import GoalResult, GoalSet, evaluate_goals, load_goal_set
 from dose_prediction.resources import resource_path

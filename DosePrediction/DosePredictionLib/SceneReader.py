@@ -6,12 +6,12 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
+import slicer
 import vtk
 from numpy.typing import NDArray
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
-import slicer
 from dose_prediction.case import Beam, CaseError, Grid, PlanCase, RoleKind, Structure
 
 from .SegmentRoles import SegmentRow

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicer.i18n import tr as _
-
 import slicer
+from slicer.i18n import tr as _
 
 WASH_OPACITY = 0.5
 # The display spans 0 to 110 % of the prescription: one label every 10 %, the prescription among them.

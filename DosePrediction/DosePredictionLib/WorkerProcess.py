@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import qt
-from slicer.i18n import tr as _
-
 import slicer
+from slicer.i18n import tr as _
 
 from .Signal import Signal
 

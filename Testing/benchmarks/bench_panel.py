@@ -123,8 +123,8 @@ def cancelled_after(panel: Any, stage: str) -> float:
 def resampled(ct_node: Any) -> Any:
     """The CT on a grid as large as a diagnostic scanner's."""
     import numpy as np
-
     import slicer
+
     from dose_prediction.case import Grid
     from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras
 

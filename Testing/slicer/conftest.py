@@ -15,10 +15,10 @@ import slicer_bench
 
 slicer_bench.load_module()
 
+import slicer  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from vtk.util.numpy_support import numpy_to_vtk  # noqa: E402
 
-import slicer  # noqa: E402
 from DosePredictionLib.Signal import Signal  # noqa: E402
 from DosePredictionLib.Widget import Panel  # noqa: E402
 from DosePredictionLib.WorkerProcess import WorkerProcess  # noqa: E402

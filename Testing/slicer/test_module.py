@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import slicer
+
 import slicer_bench
 
 MODULE = slicer_bench.MODULE_FOLDER

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 import slicer
+
 from dose_prediction.case import RoleKind
 from dose_prediction.case_files import read_case
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 import slicer
+
 from DosePredictionLib.DoseNode import provenance_of
 from DosePredictionLib.PhantomNodes import load_phantom
 

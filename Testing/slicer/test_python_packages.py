@@ -7,8 +7,8 @@ import sys
 import types
 
 import pytest
-
 import slicer
+
 from DosePredictionLib import PythonPackages as module
 from DosePredictionLib.PythonPackages import PythonPackages
 from slicer_bench import message_recorder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slicer
 import vtk
 
-import slicer
 from dose_prediction.case import CaseError, parse_beams
 from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras, read_case, segment_mask
 from DosePredictionLib.SegmentRoles import segment_rows

@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 import slicer
+
 from dose_prediction.case import Structure
 from DosePredictionLib.DoseNode import place_in_study, put_dose
 from DosePredictionLib.DvhTables import histogram, put_histograms

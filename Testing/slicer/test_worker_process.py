@@ -6,7 +6,6 @@ import os
 import signal
 
 import pytest
-
 import slicer
 
 SEED_OF = {"dies": 1, "is deaf": 2, "complains": 3, "waits": 4}

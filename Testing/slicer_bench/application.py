@@ -9,10 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
-
-import slicer
 
 from .file_io import FileIO
 from .layout_manager import LayoutManager

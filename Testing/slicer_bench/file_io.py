@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from PySide6 import QtCore
-
 import slicer
+from PySide6 import QtCore
 
 _BY_EXTENSION = {
     "SegmentationFile": (".seg.nrrd", ".seg.nhdr"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
-
-import slicer
 
 from .views import PlotView, SliceView, ThreeDView
 

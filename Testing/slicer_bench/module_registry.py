@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-import vtk
-
 import slicer
+import vtk
 
 # Colors before Volumes and Segmentations, which look it up when they get the scene.
 _LOGICS = {

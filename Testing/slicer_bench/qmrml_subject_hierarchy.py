@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Signal
-
-import slicer
 
 from .qmrml_widgets import Observations
 from .widget_properties import stored, with_setters

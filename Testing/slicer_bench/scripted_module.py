@@ -9,9 +9,8 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtWidgets
-
 import slicer
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import pythonqt
 from .qmrml_widgets import qMRMLWidget

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import vtk
-
 import slicer
+import vtk
 
 _PLUGIN_BY_CLASS = {
     "vtkMRMLLabelMapVolumeNode": "LabelMaps",

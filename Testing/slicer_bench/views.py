@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import slicer
 import vtk
 from numpy.typing import NDArray
 from PySide6 import QtGui
 from vtk.util.numpy_support import vtk_to_numpy
-
-import slicer
 
 _SLICE_MANAGERS = (
     "vtkMRMLCrosshairDisplayableManager",

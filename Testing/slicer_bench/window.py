@@ -6,10 +6,9 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, cast
 
+import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
-
-import slicer
 
 from .layout_manager import LayoutManager, PlotWidget, SliceWidget, ThreeDWidget, ViewWidget
 from .views import to_qimage

@@ -80,8 +80,8 @@ def test_a_slot_that_raises_is_recorded_and_the_others_still_run(bench: ModuleTy
 
 def test_a_timer_or_an_observer_that_raises_is_recorded(bench: ModuleType) -> None:
     import qt
-
     import slicer
+
     from slicer_bench.pythonqt_signals import slot_errors
 
     qt.QTimer.singleShot(0, lambda: [][1])
@@ -140,7 +140,6 @@ def test_a_program_that_cannot_start_says_so(bench: ModuleType) -> None:
 
 def test_settings_survive_within_a_session_and_touch_no_file_of_the_user(bench: ModuleType) -> None:
     import qt
-
     import slicer
 
     qt.QSettings().setValue("DosePrediction/device", "cpu")
@@ -161,6 +160,7 @@ def test_a_modal_dialog_without_a_prepared_answer_is_an_error(bench: ModuleType)
 
 def test_displays_of_slicer_util_are_recorded(bench: ModuleType) -> None:
     import slicer
+
     from slicer_bench import message_recorder
 
     slicer.util.errorDisplay("The CT has 3 slices")

@@ -118,9 +118,8 @@ def test_an_unknown_layout_is_refused(bench: ModuleType) -> None:
 
 
 def test_the_picture_shows_panel_slices_and_chart_and_leaves_the_display_as_it_was(patient: Patient, bench: ModuleType, tmp_path: Path) -> None:
-    from PySide6 import QtGui
-
     import slicer
+    from PySide6 import QtGui
 
     patient.segmentation.GetDisplayNode().SetVisibility2DFill(False)
     slicer.util.setSliceViewerLayers(background=patient.ct, foreground=patient.dose, foregroundOpacity=0.6, fit=True)

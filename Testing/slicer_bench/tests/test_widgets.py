@@ -90,7 +90,6 @@ def test_a_spin_box_a_path_and_a_colour_say_when_they_change(bench: ModuleType) 
 
 def test_a_widget_that_the_bench_has_not_is_missing(bench: ModuleType) -> None:
     import ctk
-
     import slicer
 
     assert not hasattr(ctk, "ctkRangeMapper")
