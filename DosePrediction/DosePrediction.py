@@ -73,14 +73,25 @@ class DosePredictionLogic(ScriptedLoadableModuleLogic):
 
 
 class DosePredictionTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer: the panel recognises the phantom's structures and can predict."""
+    """Runs inside Slicer: the released model is there and whole, and the panel recognises the phantom's structures and can predict."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
         self.setUp()
+        self.test_the_released_model_is_the_one_on_its_card()
         self.test_segments_are_recognised_and_the_button_is_ready()
+
+    def test_the_released_model_is_the_one_on_its_card(self):
+        import hashlib
+        import json
+
+        from dose_prediction.resources import resource_path
+
+        card = json.loads((resource_path("Models") / "addiff_dose.json").read_text(encoding="utf-8"))
+        weights = (resource_path("Models") / "addiff_dose.safetensors").read_bytes()
+        self.assertEqual(hashlib.sha256(weights).hexdigest(), card["sha256"])
 
     def test_segments_are_recognised_and_the_button_is_ready(self):
         from DosePredictionLib.MissingInputs import missing_inputs
