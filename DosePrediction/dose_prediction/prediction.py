@@ -96,7 +96,7 @@ def predict(
         raise ValueError(f"Number of samples is {samples}; give 0 to 100.")
     torch_device = choose_device(device)
     precision = working_precision(torch_device)
-    run = _Run(on_progress, is_cancelled, steps=4 + samples * SAMPLING_STEPS)
+    run = _Run(on_progress, is_cancelled, steps=5 + samples * SAMPLING_STEPS)
 
     with run.stage("Preparing the case"):
         region = planning_region(case)
@@ -141,7 +141,7 @@ class _Run:
 
     def __init__(self, on_progress: Callable[[Progress], None] | None, is_cancelled: Callable[[], bool] | None, steps: int) -> None:
         self.on_progress, self.is_cancelled = on_progress, is_cancelled
-        self.steps, self.done = steps + 1, 0.0
+        self.steps, self.done = steps, 0.0
         self.seconds: dict[str, float] = {}
         self.name = ""
 
@@ -153,8 +153,7 @@ class _Run:
         yield
         self.seconds[name] = time.perf_counter() - start
         self.done = before + steps
-        if name == "Finishing":
-            self.report(0.0)
+        self.report(0.0)
 
     def report(self, within: float) -> None:
         """Tell how far the run is, `within` steps into the stage, and obey a cancel."""
@@ -199,7 +198,7 @@ def _autocast(device: torch.device, precision: torch.dtype) -> Iterator[None]:
 def _warnings(case: PlanCase, model: Bundle) -> list[str]:
     """What of the case the model was not trained on, in sentences."""
     found = []
-    unseen = sorted({organ.role.standard_name for organ in case.organs} - set(ORGANS))
+    unseen = sorted({organ.role.standard_name or organ.name for organ in case.organs} - set(ORGANS))
     if unseen:
         found.append(f"The model does not know {', '.join(unseen)}; the physics prior spares them, the model does not look at them.")
     trained = set(map(float, model.card.get("trained_prescriptions_gy", [])))

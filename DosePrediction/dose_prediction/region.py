@@ -35,7 +35,8 @@ class Target:
 class PlanningRegion:
     """A case on the grid that it is computed on: axis-aligned, CT in HU, structures as the fraction of each voxel that they fill.
 
-    `targets` has one entry a prescription, highest first; `organs` goes by TG-263 name.  `body` holds the voxels that may receive dose.
+    `targets` has one entry a prescription, highest first; `organs` goes by TG-263 name, or by the user's own where that is not recognised.
+    `body` holds the voxels that may receive dose.
     """
 
     grid: Grid
@@ -64,7 +65,7 @@ def planning_region(case: PlanCase) -> PlanningRegion:
         targets[prescription] = np.maximum(targets[prescription], fraction) if prescription in targets else fraction
     organs: dict[str, Volume] = {}
     for structure in case.organs:
-        name = structure.role.standard_name
+        name = structure.role.standard_name or structure.name
         fraction = carry.mask(structure.mask)
         organs[name] = np.maximum(organs[name], fraction) if name in organs else fraction
     body = carry.mask(case.body) >= 0.5

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dose_prediction.model.bundle import CARD_FILE, WEIGHTS_FILE, ModelError, load_bundle, save_bundle
+from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from tiny_model import TINY, tiny_bundle
 
@@ -71,6 +72,12 @@ def test_a_pickle_is_never_opened(saved: Path) -> None:
     torch.save({"network": Trap()}, saved / WEIGHTS_FILE)
     with pytest.raises(ModelError):
         load_bundle(saved)
+
+
+def test_noise_levels_travel_with_the_weights(tmp_path: Path) -> None:
+    levels = NoiseLevels(highest=3.0, data=0.7)
+    save_bundle(tmp_path, ADDiffDose(TINY, levels), {"version": "7.2"})
+    assert load_bundle(tmp_path).network.levels == levels
 
 
 def test_configuration_survives_json() -> None:

@@ -102,9 +102,10 @@ def test_a_case_like_those_trained_on_has_no_warning_and_others_say_what_differs
     assert predict(case, MODEL, device="cpu").provenance.warnings == []
     bladder = Structure("Bladder", Role.organ("Bladder"), case.organs[0].mask)
     strange_target = replace(case.targets[0], role=Role.target(60.0))
-    other = PlanCase("other", case.grid, case.ct_hu, (case.structures[0], strange_target, bladder), (Beam(0), Beam(180)))
+    unlisted = Structure("Uvula", Role.organ(""), case.organs[0].mask)
+    other = PlanCase("other", case.grid, case.ct_hu, (case.structures[0], strange_target, bladder, unlisted), (Beam(0), Beam(180)))
     warnings = " ".join(predict(other, MODEL, device="cpu").provenance.warnings)
-    assert "Bladder" in warnings
+    assert "Bladder, Uvula" in warnings
     assert "60 Gy" in warnings
     assert "beams differ" in warnings
 

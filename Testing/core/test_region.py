@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dose_prediction.case import Grid, PlanCase
+from dose_prediction.case import Grid, PlanCase, Role, Structure
 from dose_prediction.region import RESAMPLED_SPACING_MM, onto_case_grid, onto_region, planning_region
 from water_case import SHAPE, water_case
 
@@ -67,6 +67,13 @@ def test_other_grids_are_resampled_without_moving_anything(grid: Grid) -> None:
 
 def test_a_fine_ct_is_computed_at_the_models_spacing() -> None:
     assert planning_region(water_case(grid=FINE)).grid.spacing_mm == RESAMPLED_SPACING_MM
+
+
+def test_organs_that_no_standard_names_stay_apart() -> None:
+    case = water_case()
+    unlisted = tuple(Structure(name, Role.organ(""), organ) for name, organ in (("Uvula", case.organs[0].mask), ("Tongue tip", case.targets[0].mask)))
+    region = planning_region(PlanCase("two unlisted", case.grid, case.ct_hu, (*case.structures, *unlisted), case.beams))
+    assert set(region.organs) == {"Parotid_L", "Uvula", "Tongue tip"}
 
 
 def test_targets_with_one_prescription_are_one_target_and_the_highest_comes_first() -> None:

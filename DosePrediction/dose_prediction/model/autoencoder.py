@@ -5,19 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-COMPRESSION = 16
-HU_SCALE = 1000.0
-
-
-def scaled_ct(ct_hu: Tensor) -> Tensor:
-    """HU clipped to -1000..2000 and divided by 1000."""
-    return ct_hu.clamp(-1000.0, 2000.0) / HU_SCALE
-
 
 class CTAutoencoder(nn.Module):
     """Four halving convolutions to a Gaussian latent, and their mirror image (the paper's LightweightVAE3D, narrower).
 
-    Input and output (batch, 1, z, y, x) of `scaled_ct`, each axis a multiple of 16; latent (batch, latent, z/16, y/16, x/16).
+    Input and output (batch, 1, z, y, x) of the CT as `condition` scales it, each axis a multiple of 16; latent (batch, latent, z/16, y/16, x/16).
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96), latent: int = 32) -> None:

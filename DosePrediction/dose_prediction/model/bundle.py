@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.output_files import whole_file
 from dose_prediction.resources import resource_path
@@ -54,6 +55,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         card = json.loads(card_file.read_text(encoding="utf-8"))
         promised = str(card["sha256"])
         config = NetworkConfig.from_dict(card["network"])
+        levels = NoiseLevels(**card["noise_levels"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The model card {card_file} is damaged ({error}); install the extension again.") from error
     found = file_sha256(weights)
@@ -64,7 +66,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         )
     try:
         state = load_file(weights)
-        network = ADDiffDose(config)
+        network = ADDiffDose(config, levels)
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (SafetensorError, RuntimeError) as error:
         raise ModelError(f"The model file {weights} does not fit its card ({str(error).splitlines()[0]}); install the extension again.") from error
@@ -72,11 +74,12 @@ def load_bundle(folder: Path | None = None) -> Bundle:
 
 
 def save_bundle(folder: Path, network: ADDiffDose, card: dict[str, Any]) -> dict[str, Any]:
-    """Write `network` as half-precision weights with its card; returns the card with configuration and SHA-256 filled in."""
+    """Write `network` as half-precision weights with its card; returns the card with sizes, noise levels and SHA-256 filled in."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / WEIGHTS_FILE) as unfinished:
         save_file({name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}, unfinished)
-    complete = {**card, "network": network.config.as_dict(), "sha256": file_sha256(folder / WEIGHTS_FILE)}
+    sizes, levels = network.config.as_dict(), asdict(network.levels)
+    complete = {**card, "network": sizes, "noise_levels": levels, "sha256": file_sha256(folder / WEIGHTS_FILE)}
     with whole_file(folder / CARD_FILE) as unfinished:
         unfinished.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
     return complete

@@ -23,7 +23,6 @@ DISTANCE_SCALE_MM = 50.0
 ORGANS = ("Brainstem", "SpinalCord", "Parotid_R", "Parotid_L", "Esophagus", "Larynx", "Bone_Mandible")
 CHANNELS = ("ct", "prior", "open_field", "prescription", "distance", "body", *ORGANS)
 FIRST_ORGAN = CHANNELS.index(ORGANS[0])
-SITES = ("head_and_neck",)
 MULTIPLE = 16  # the network halves every axis four times
 # oneDNN's bfloat16 weight gradients of a 3 x 3 x 3 convolution are garbage where an axis has two voxels (seen in PyTorch 2.13).
 SMALLEST = 3 * MULTIPLE

@@ -26,6 +26,16 @@ class VoxelGoals:
     upper_weight: torch.Tensor
     quadratic_weight: torch.Tensor
 
+    def at(self, indices: torch.Tensor, importance: torch.Tensor) -> VoxelGoals:
+        """The goals at some of the points, their weights multiplied by `importance`."""
+        return VoxelGoals(
+            self.lower_gy[indices],
+            self.lower_weight[indices] * importance,
+            self.upper_gy[indices],
+            self.upper_weight[indices] * importance,
+            self.quadratic_weight[indices] * importance,
+        )
+
     def cost(self, dose_gy: torch.Tensor) -> torch.Tensor:
         under = torch.relu(self.lower_gy - dose_gy)
         over = torch.relu(dose_gy - self.upper_gy)

@@ -121,16 +121,10 @@ def physics_prior(
         raise CaseError("No beam reaches a target; check the isocentre and the beam angles.")
 
     chosen, importance = _sample(goals, in_target, objective.sampled_points)
-    weight = torch.from_numpy(importance)
-    sampled = VoxelGoals(
-        goals.lower_gy[chosen],
-        goals.lower_weight[chosen] * weight,
-        goals.upper_gy[chosen],
-        goals.upper_weight[chosen] * weight,
-        goals.quadratic_weight[chosen] * weight,
-    )
     start = uniform * float(goals.lower_gy[in_target].mean()) / mean_in_target
-    beamlets = optimise_fluence(beams.at(chosen), sampled, start, objective.iterations, objective.smoothness, on_iteration)
+    beamlets = optimise_fluence(
+        beams.at(chosen), goals.at(chosen, torch.from_numpy(importance)), start, objective.iterations, objective.smoothness, on_iteration
+    )
 
     def filled(values: Values) -> Values:
         volume = np.zeros(region.grid.shape, np.float32)

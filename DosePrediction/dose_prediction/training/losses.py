@@ -35,7 +35,7 @@ def dvh_error(dose: Tensor, reference: Tensor, structures: Sequence[tuple[bool, 
             points = torch.tensor([round(fraction * last) for fraction in TARGET_PERCENTILES])
             metrics = (ours[points] - theirs[points]).abs().mean()
         else:
-            hottest = last - min(last, round(HOTTEST_MM3 / voxel_mm3) - 1 if voxel_mm3 < HOTTEST_MM3 else 0)
+            hottest = last - min(last, max(1, round(HOTTEST_MM3 / voxel_mm3)) - 1)
             metrics = 0.5 * ((ours.mean() - theirs.mean()).abs() + (ours[hottest] - theirs[hottest]).abs())
         terms.append(0.5 * (curve + metrics))
     return torch.stack(terms).mean()
