@@ -18,6 +18,7 @@ from .PredictionRun import PredictionRun
 from .PythonPackages import PackagesProtocol, PythonPackages
 from .ResultNodes import RunRequest, goal_set
 from .RunState import RunState, state_label
+from .Section import PanelView, Section
 from .SegmentRoles import SegmentRow, correct_role, segment_rows
 from .StructureTable import StructureTable
 from .WorkerProcess import WorkerProcess, WorkerProtocol
@@ -47,6 +48,7 @@ class Panel(VTKObservationMixin):
         )
         self.structures.edited.connect(self._on_structure_edited)
         self.goals = GoalsTable(ui.goalsTable)
+        self.sections: tuple[Section, ...] = ()
         self.run = PredictionRun(self._worker)
         self.run.machine.changed.connect(self._on_state_changed)
         self.run.progressed.connect(self._on_progressed)
@@ -75,6 +77,8 @@ class Panel(VTKObservationMixin):
         """The module is being destroyed: nothing may be left observing or running."""
         self.run.abandon()
         self._set_parameters(None)
+        for section in self.sections:
+            section.clean_up()
         self.removeObservers()
         self._worker.shut_down()
 
@@ -206,6 +210,9 @@ class Panel(VTKObservationMixin):
                 self._show_settings(parameters)
             self._show_results()
             self._show_button()
+            view = PanelView(parameters, self._rows, self.run.machine.is_idle)
+            for section in self.sections:
+                section.show(view)
         finally:
             self._is_updating = False
 

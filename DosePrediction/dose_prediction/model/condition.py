@@ -32,7 +32,9 @@ TOKEN_KINDS = ("site", "prescription", "beam", "voxel", "goal_mean", "goal_max")
 TARGET_RANKS = 3
 SUBJECTS = len(ORGANS) + TARGET_RANKS
 NUMBERS = 5
-TOKEN_SIZE = len(TOKEN_KINDS) + SUBJECTS + NUMBERS
+FIRST_NUMBER = len(TOKEN_KINDS) + SUBJECTS
+BEAM_ANGLES = FIRST_NUMBER  # of a beam: sine and cosine of the gantry angle, then of the couch angle
+TOKEN_SIZE = FIRST_NUMBER + NUMBERS
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,18 @@ def _token(kind: str, subject: int | None, *numbers: float) -> NDArray[np.float3
     token[TOKEN_KINDS.index(kind)] = 1.0
     if subject is not None:
         token[len(TOKEN_KINDS) + subject] = 1.0
-    start = len(TOKEN_KINDS) + SUBJECTS
-    token[start : start + len(numbers)] = numbers
+    token[FIRST_NUMBER : FIRST_NUMBER + len(numbers)] = numbers
     return token
 
 
+def padded_size(size: int) -> int:
+    """The number of voxels that an axis of `size` is padded to: a multiple of `MULTIPLE`, at least `SMALLEST`."""
+    return max(-(-size // MULTIPLE) * MULTIPLE, SMALLEST)
+
+
 def padded(volumes: torch.Tensor) -> torch.Tensor:
-    """Volumes (..., z, y, x) padded with zeros at the high ends until every axis is a multiple of `MULTIPLE` and at least `SMALLEST`."""
-    ends = [max(-(-size // MULTIPLE) * MULTIPLE, SMALLEST) - size for size in volumes.shape[-3:]]
+    """Volumes (..., z, y, x) padded with zeros at the high ends of every axis to its `padded_size`."""
+    ends = [padded_size(size) - size for size in volumes.shape[-3:]]
     return torch.nn.functional.pad(volumes, (0, ends[2], 0, ends[1], 0, ends[0]))
 
 
@@ -107,9 +113,8 @@ def mirrored_channels(volumes: torch.Tensor) -> torch.Tensor:
 def mirrored_tokens(tokens: torch.Tensor) -> torch.Tensor:
     """The tokens (..., n, TOKEN_SIZE) of the mirror image: gantry and couch angles change sign, paired organs change places."""
     mirrored = tokens.clone()
-    start = len(TOKEN_KINDS) + SUBJECTS
     is_beam = tokens[..., TOKEN_KINDS.index("beam")] > 0.5
-    for sine in (start, start + 2):
+    for sine in (BEAM_ANGLES, BEAM_ANGLES + 2):
         mirrored[..., sine] = torch.where(is_beam, -tokens[..., sine], tokens[..., sine])
     left, right = (len(TOKEN_KINDS) + ORGANS.index(organ) for organ in ("Parotid_L", "Parotid_R"))
     mirrored[..., [left, right]] = tokens[..., [right, left]]

@@ -36,6 +36,7 @@ from dose_prediction.model.condition import (
 )
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from dose_prediction.training.augmentation import draw_pose, posed_tokens, posed_volumes
 from dose_prediction.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases, structures_in
 from dose_prediction.training.losses import absolute_error, autoencoder_loss, dvh_error, squared_error
@@ -50,12 +51,13 @@ class TrainingSettings:
     autoencoder_steps: int = 500
     learning_rate: float = 8e-4
     autoencoder_learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 5e-2
     warm_up: int = 200
     decay_fraction: float = 0.3
-    average_decay: float = 0.998
+    average_decay: float = 0.999
     expected_share: float = 0.65  # of the steps, at the infinite noise level
     goal_share: float = 0.25  # of the steps, with some of the plan's own doses as goals
+    posed_share: float = 0.75  # of the steps, with the case turned, zoomed and shifted
     dvh_weight: float = 0.3
     noise_weight: float = 0.6
     validate_every: int = 500
@@ -181,11 +183,16 @@ def _losses(
 ) -> dict[str, Tensor]:
     """The loss terms of one step on one case, by name."""
     volumes, residual, tokens = torch.from_numpy(case.volumes).float(), torch.from_numpy(case.residual).float(), torch.from_numpy(case.tokens)
-    draw = torch.rand(3, generator=generator).tolist()
+    draw = torch.rand(4, generator=generator).tolist()
     if draw[1] < settings.goal_share:
         tokens = torch.cat([tokens, _reference_goals(case, volumes, residual, generator)])
     if draw[0] < 0.5:
         volumes, residual, tokens = mirrored_channels(volumes), residual.flip(-1), mirrored_tokens(tokens)
+    voxel_mm3 = case.voxel_mm3
+    if draw[3] < settings.posed_share:
+        pose = draw_pose(tokens, generator)
+        volumes, residual, tokens = posed_volumes(volumes, pose), posed_volumes(residual[None], pose)[0], posed_tokens(tokens, pose)
+        voxel_mm3 /= pose.zoom**2
     depth, height, width = residual.shape
     body = volumes[CHANNELS.index("body")] > 0.5
     batch = padded(volumes)[None].to(memory_format=torch.channels_last_3d)
@@ -200,7 +207,7 @@ def _losses(
             return {"noise": settings.noise_weight * squared_error(answer, residual, body, network.levels.loss_weight(level)[0])}
         answer = diffusion.expected(denoiser, shape, network.levels, batch.device)[0, 0, :depth, :height, :width]
     prior = volumes[CHANNELS.index("prior")] * (DOSE_SCALE_GY / RESIDUAL_SCALE_GY)
-    dvh = dvh_error((prior + answer).flatten(), (prior + residual).flatten(), structures_in(volumes), case.voxel_mm3)
+    dvh = dvh_error((prior + answer).flatten(), (prior + residual).flatten(), structures_in(volumes), voxel_mm3)
     return {"error": absolute_error(answer, residual, body), "dvh": settings.dvh_weight * dvh}
 
 

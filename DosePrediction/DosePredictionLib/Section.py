@@ -1,0 +1,41 @@
+"""What every section of the panel is: a part with its own file, its own `.ui` and its own life, kept in step by the panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import slicer
+
+from .Parameters import Parameters
+from .SegmentRoles import SegmentRow
+
+UI_FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "UI"
+
+
+@dataclass(frozen=True, eq=False)
+class PanelView:
+    """What the panel shows at this moment; `parameters` is None while the panel is not in use."""
+
+    parameters: Parameters | None
+    rows: tuple[SegmentRow, ...]
+    is_idle: bool
+
+
+class Section(Protocol):
+    """Sections change the parameter node and the scene, never each other; the panel hears of it and shows all sections anew."""
+
+    def show(self, view: PanelView) -> None:
+        """Show what the scene holds; must not change it."""
+
+    def clean_up(self) -> None:
+        """Let go of everything observed or running."""
+
+
+def load_section(container: Any, file_name: str) -> Any:
+    """Put the widgets of a `.ui` file into the layout of `container`; returns them by name."""
+    widget = slicer.util.loadUI(str(UI_FOLDER / file_name))
+    container.layout().addWidget(widget)
+    widget.setMRMLScene(slicer.mrmlScene)
+    return slicer.util.childWidgetVariables(widget)
