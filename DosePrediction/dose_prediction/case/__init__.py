@@ -1,7 +1,7 @@
 """What is planned: CT grid, structures and their roles, prescriptions, beams."""
 
 from dose_prediction.case.beam import Beam, equispaced_beams, parse_beams
-from dose_prediction.case.body import find_body
+from dose_prediction.case.body import find_body, find_body_in_steps
 from dose_prediction.case.errors import CaseError, CaseWarning
 from dose_prediction.case.grid import IDENTITY, Grid
 from dose_prediction.case.plan_case import PlanCase
@@ -21,6 +21,7 @@ __all__ = [
     "Structure",
     "equispaced_beams",
     "find_body",
+    "find_body_in_steps",
     "parse_beams",
     "recognise",
 ]
