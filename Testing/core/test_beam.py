@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dose_prediction.case import Beam, CaseError, equispaced_beams, parse_beams
+from dose_prediction.case import Arc, Beam, CaseError, equispaced_beams, parse_beams
 
 
-def gantry(beams: tuple[Beam, ...]) -> list[float]:
-    return [one.gantry_deg for one in beams]
+def gantry(beams: tuple[Beam | Arc, ...]) -> list[float]:
+    return [one.gantry_deg for one in beams if isinstance(one, Beam)]
 
 
 def test_ellipsis_goes_on_in_equal_steps() -> None:
@@ -53,8 +53,8 @@ def test_equispaced_beams_are_equally_far_apart(count: int, start_deg: float) ->
         ("0,40/x", "not a number"),
         ("nan", "angle is nan"),
         ("0,400", "angle is 400"),
-        ("0,40,0", "gantry 0 twice"),
-        ("0,360", "gantry 0 twice"),
+        ("0,40,0", "gantry 0° twice"),
+        ("0,360", "gantry 0° twice"),
         ("0,...,320", "two angles before it"),
         ("0,40,...", "one after it"),
         ("0,40,...,330", "do not reach 330"),

@@ -1,6 +1,11 @@
 """What is planned: CT grid, structures and their roles, prescriptions, beams."""
 
-from dose_prediction.case.beam import Beam, equispaced_beams, parse_beams
+from dose_prediction.case.arc import Arc, static_fields
+from dose_prediction.case.beam import Beam, equispaced_beams
+from dose_prediction.case.beam_checks import check_beams
+from dose_prediction.case.beam_json import beams_as_json, beams_from_json
+from dose_prediction.case.beam_notation import describe, parse_beams
+from dose_prediction.case.beam_templates import TEMPLATES, BeamTemplate, template_named
 from dose_prediction.case.body import find_body, find_body_in_steps
 from dose_prediction.case.errors import CaseError, CaseWarning
 from dose_prediction.case.grid import IDENTITY, Grid
@@ -11,7 +16,10 @@ from dose_prediction.case.structure_names import recognise
 __all__ = [
     "IDENTITY",
     "MAX_PRESCRIPTION_GY",
+    "TEMPLATES",
+    "Arc",
     "Beam",
+    "BeamTemplate",
     "CaseError",
     "CaseWarning",
     "Grid",
@@ -19,9 +27,15 @@ __all__ = [
     "Role",
     "RoleKind",
     "Structure",
+    "beams_as_json",
+    "beams_from_json",
+    "check_beams",
+    "describe",
     "equispaced_beams",
     "find_body",
     "find_body_in_steps",
     "parse_beams",
     "recognise",
+    "static_fields",
+    "template_named",
 ]

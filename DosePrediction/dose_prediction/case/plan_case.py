@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_prediction.case.arc import Arc, static_fields
 from dose_prediction.case.beam import Beam
 from dose_prediction.case.body import find_body
 from dose_prediction.case.errors import CaseError
@@ -34,7 +36,7 @@ class PlanCase:
     grid: Grid
     ct_hu: NDArray[np.float32]
     structures: tuple[Structure, ...]
-    beams: tuple[Beam, ...]
+    beams: tuple[Beam | Arc, ...]
     isocentre_mm: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +73,16 @@ class PlanCase:
         return _frozen_mask(find_body(self.ct_hu, self.grid))
 
     @cached_property
+    def fields(self) -> tuple[Beam, ...]:
+        """The static beams that the dose is computed from: the beams, and those that stand for the arcs."""
+        return static_fields(self.beams)
+
+    @property
+    def technique(self) -> Literal["IMRT", "VMAT"]:
+        """VMAT as soon as there is an arc."""
+        return "VMAT" if any(isinstance(beam, Arc) for beam in self.beams) else "IMRT"
+
+    @cached_property
     def isocentre(self) -> tuple[float, float, float]:
         """LPS point in mm: as given, or the centroid of all targets together."""
         if self.isocentre_mm is not None:
@@ -80,8 +92,8 @@ class PlanCase:
         return float(x), float(y), float(z)
 
     @cached_property
-    def digest(self) -> str:
-        """SHA-256 (hex) of what decides the dose: CT, grid, roles with their masks, beams, isocentre; not names, nor the order of structures."""
+    def patient_digest(self) -> str:
+        """SHA-256 (hex) of CT, grid and roles with their masks; not of names, nor of the order of structures."""
         # To 1e-5 mm, because files give back origin, spacing and direction with rounding errors.
         affine = np.round(self.grid.index_to_world_matrix, 5) + 0.0  # no -0
         total = hashlib.sha256(repr((self.grid.shape, affine.tolist())).encode())
@@ -89,12 +101,25 @@ class PlanCase:
             total.update((plane + np.float32(0)).data)  # no -0, which files of whole numbers cannot hold
         for part in sorted(_structure_digest(structure) for structure in self.structures if structure.role.kind is not RoleKind.IGNORED):
             total.update(part)
-        total.update(repr((self.beams, [round(value, 3) + 0.0 for value in self.isocentre])).encode())
         return total.hexdigest()
 
-    def with_beams(self, beams: tuple[Beam, ...]) -> PlanCase:
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what decides the dose: the patient, the beams and the isocentre."""
+        beams = [replace(beam, name="") for beam in self.beams]
+        plan = (self.patient_digest, beams, [round(value, 3) + 0.0 for value in self.isocentre])
+        return hashlib.sha256(repr(plan).encode()).hexdigest()
+
+    def with_beams(self, beams: tuple[Beam | Arc, ...]) -> PlanCase:
         """The same patient with other beams."""
-        other = replace(self, beams=beams)
+        return self._same_body(replace(self, beams=beams))
+
+    def with_isocentre(self, isocentre_mm: tuple[float, float, float] | None) -> PlanCase:
+        """The same patient with another isocentre, None for the centroid of the targets."""
+        return self._same_body(replace(self, isocentre_mm=isocentre_mm))
+
+    def _same_body(self, other: PlanCase) -> PlanCase:
+        """`other`, without its finding the same body again."""
         if "body" in self.__dict__:
             other.__dict__["body"] = self.body
         return other
