@@ -14,6 +14,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .EventLines import EventLines
 from .Signal import Signal
 
 KILL_WAIT_MS = 3000
@@ -50,6 +51,15 @@ def python_program() -> str:
     return beside_slicer if os.path.isfile(beside_slicer) else shutil.which(name) or sys.executable
 
 
+def core_environment() -> Any:
+    """The environment in which Python finds the core and speaks UTF-8."""
+    environment = qt.QProcessEnvironment.systemEnvironment()
+    paths = [str(CORE_FOLDER), environment.value("PYTHONPATH", "")]
+    environment.insert("PYTHONPATH", os.pathsep.join(path for path in paths if path))
+    environment.insert("PYTHONIOENCODING", "utf-8")
+    return environment
+
+
 class WorkerProcess:
     """`python -m dose_prediction.worker`, or another `command`, in a QProcess that is started at the first prediction and kept."""
 
@@ -62,7 +72,7 @@ class WorkerProcess:
         self.command = command
         self._process: Any = None
         self._retired: Any = None
-        self._unread = b""
+        self._lines = EventLines()
         self._last_words = ""
         self._is_ending = False
 
@@ -91,13 +101,9 @@ class WorkerProcess:
 
     def _start(self) -> None:
         program, *arguments = self.command or (python_program(), "-m", "dose_prediction.worker")
-        environment = qt.QProcessEnvironment.systemEnvironment()
-        paths = [str(CORE_FOLDER), environment.value("PYTHONPATH", "")]
-        environment.insert("PYTHONPATH", os.pathsep.join(path for path in paths if path))
-        environment.insert("PYTHONIOENCODING", "utf-8")
         self._process = qt.QProcess()
-        self._unread, self._last_words, self._is_ending = b"", "", False
-        self._process.setProcessEnvironment(environment)
+        self._lines, self._last_words, self._is_ending = EventLines(), "", False
+        self._process.setProcessEnvironment(core_environment())
         self._process.readyReadStandardOutput.connect(self._read_output)
         self._process.readyReadStandardError.connect(self._read_errors)
         self._process.finished.connect(self._on_ended)
@@ -126,19 +132,11 @@ class WorkerProcess:
     def _read_output(self) -> None:
         if self._process is None:
             return
-        self._unread += bytes(self._process.readAllStandardOutput().data())
-        *lines, self._unread = self._unread.split(b"\n")
-        for line in lines:
-            if line.strip():
-                self._hear(line.decode("utf-8", errors="replace"))
+        for event in self._lines.events_in(bytes(self._process.readAllStandardOutput().data())):
+            self._hear(event)
 
-    def _hear(self, line: str) -> None:
-        try:
-            event = json.loads(line)
-            kind = event["event"]
-        except (ValueError, TypeError, KeyError):
-            logging.warning("The prediction process said something that is no event: %s", line)
-            return
+    def _hear(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
         if kind == "progress":
             self.progressed.emit(str(event["stage"]), float(event["fraction"]))
         elif kind == "result":
