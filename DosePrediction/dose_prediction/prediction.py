@@ -104,7 +104,7 @@ def predict(
     with run.stage("Encoding the case"), _autocast(torch_device, precision):
         network = model.network.to(torch_device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         volumes = padded(torch.from_numpy(volume_channels(region, prior)))[None].to(torch_device, memory_format=torch.channels_last_3d)
-        tokens = torch.from_numpy(plan_tokens(region, case.beams))[None].to(torch_device)
+        tokens = torch.from_numpy(plan_tokens(region, case.fields))[None].to(torch_device)
         conditions = (network.condition(volumes, tokens), network.condition(mirrored_channels(volumes), mirrored_tokens(tokens)))
     shape = (1, 1, *volumes.shape[2:])
     with run.stage("Predicting the dose"), _autocast(torch_device, precision):
@@ -166,7 +166,7 @@ class _Run:
 def _prior(case: PlanCase, region: PlanningRegion, run: _Run) -> PhysicsPrior:
     objective = PlanObjective()
     with run.stage("Physics prior"):
-        traced = trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.beams)))
+        traced = trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.fields)))
         return physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0)))
 
 
@@ -207,6 +207,6 @@ def _warnings(case: PlanCase, model: Bundle) -> list[str]:
         ours, theirs = (", ".join(f"{dose:g}" for dose in sorted(doses)) for doses in (strange, trained))
         found.append(f"No training plan has a prescription of {ours} Gy (trained: {theirs} Gy); check the dose with care.")
     beams = model.card.get("trained_gantry_deg")
-    if beams and sorted(beam.gantry_deg for beam in case.beams) != sorted(map(float, beams)):
+    if beams and sorted(beam.gantry_deg for beam in case.fields) != sorted(map(float, beams)):
         found.append("The beams differ from those of the training plans; the physics prior follows them, the model has not seen them.")
     return found

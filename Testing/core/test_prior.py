@@ -70,7 +70,7 @@ def test_open_field_is_one_on_average_in_the_targets() -> None:
 
 def test_beams_of_two_energies_are_refused() -> None:
     case = water_case().with_beams((Beam(0), Beam(90, energy_mv=10.0)))
-    with pytest.raises(CaseError, match=r"2 energies \(6, 10 MV\)"):
+    with pytest.raises(CaseError, match=r"2 energies \(10 MV, 6 MV\)"):
         trace_beams(case, planning_region(case))
 
 

@@ -57,10 +57,18 @@ def describe(beam: Beam | Arc) -> str:
     if beam.collimator_deg:
         words.append(f"collimator {beam.collimator_deg:g}°")
     if beam.energy_mv != 6 or not beam.is_flattened:
-        words.append(f"{beam.energy_mv:g} MV" + ("" if beam.is_flattened else " FFF"))
+        words.append(energy_in_words(beam))
     if beam.weight != 1:
         words.append(f"weight {beam.weight:g}")
     return (f"{beam.name}: " if beam.name else "") + ", ".join(words)
+
+
+def energy_in_words(beam: Beam | Arc) -> str:
+    """
+    >>> energy_in_words(Beam(0, energy_mv=6, is_flattened=False))
+    '6 MV FFF'
+    """
+    return f"{beam.energy_mv:g} MV" + ("" if beam.is_flattened else " FFF")
 
 
 def _arc(part: str) -> Arc:

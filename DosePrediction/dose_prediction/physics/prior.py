@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_prediction.case import CaseError, PlanCase
+from dose_prediction.case.beam_notation import energy_in_words
 from dose_prediction.case.body import find_body
 from dose_prediction.physics.density import relative_electron_density
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
@@ -84,22 +85,24 @@ class TracedBeams:
 
 def trace_beams(case: PlanCase, region: PlanningRegion, machine: Machine | None = None, on_beam: Callable[[int], None] | None = None) -> TracedBeams:
     """Ray-trace the CT of `case` for its beams.  `on_beam` is called with the number of beams done and may raise to stop."""
-    energies = sorted({beam.energy_mv for beam in case.beams})
+    energies = sorted({energy_in_words(beam) for beam in case.fields})
     if len(energies) > 1:
-        raise CaseError(f"The beams have {len(energies)} energies ({', '.join(f'{e:g}' for e in energies)} MV); give all beams of a plan one energy.")
+        raise CaseError(f"The beams have {len(energies)} energies ({', '.join(energies)}); give all beams of a plan one energy.")
+    if not case.fields[0].is_flattened:
+        raise CaseError(f"There are no beam data for {energies[0]}; choose an energy with a flattening filter.")
     body = region.body
     target = body & (region.prescription_map_gy > 0)
     if not target.any():
         raise CaseError("No voxel of a target lies inside the body; check the body contour and the targets.")
     density = relative_electron_density(case.ct_hu, find_body(case.ct_hu, case.grid) | case.body)
     beams = set_up_beams(
-        case.beams,
+        case.fields,
         case.isocentre,
         density,
         case.grid,
         region.grid.world_from_index(np.argwhere(body)).astype(np.float32),
         region.grid.world_from_index(np.argwhere(target)).astype(np.float32),
-        machine or photon_machine(energies[0]),
+        machine or photon_machine(case.fields[0].energy_mv),
         on_beam=on_beam,
     )
     return TracedBeams(beams, body)

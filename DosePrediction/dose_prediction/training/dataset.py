@@ -89,6 +89,6 @@ def _prepare(source: Path, file: Path) -> None:
             unfinished,
             volumes=volume_channels(region, prior).astype(STORED),
             residual=residual.astype(STORED),
-            tokens=plan_tokens(region, case.beams),
+            tokens=plan_tokens(region, case.fields),
             voxel_mm3=np.float64(region.grid.voxel_volume_mm3),
         )
