@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dose_prediction.case import PlanCase
+from dose_prediction.case import DoseGoal, PlanCase
 from dose_prediction.prediction import Cancelled, Prediction, Progress, Provenance
 
 
 class InstantModel:
-    """Gives every target its prescription and the rest of the body 10 Gy.
+    """Gives every target its prescription and the rest of the body 10 Gy; samples are half a gray above and below it.
 
     `fail_on` names cases that end in an error, `load_error` is raised when the model is loaded.  With `hold`, a prediction stays in its first step
     until `hold` is set; `holding` tells that it got there.
@@ -38,6 +38,7 @@ class InstantModel:
         samples: int,
         seed: int,
         device: str,
+        goals: Sequence[DoseGoal] = (),
         on_progress: Callable[[Progress], None] | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
@@ -54,6 +55,8 @@ class InstantModel:
         dose = np.where(case.body, 10.0, 0.0).astype(np.float32)
         for target in reversed(case.targets):
             dose[target.mask] = target.role.prescription_gy
+        plans = tuple(dose + np.float32(0.5 * (-1) ** number) for number in range(samples))
         spread = np.full_like(dose, 0.5) if samples else None
-        provenance = Provenance("DosePrediction 0", "test", "0" * 64, seed, samples, 1, device, "float32", case.digest, {"Physics prior": 0.1})
-        return Prediction(dose, dose * 0.9, (), spread, provenance)
+        asked = [str(goal) for goal in goals]
+        provenance = Provenance("DosePrediction 0", "test", "0" * 64, seed, samples, 1, device, "float32", case.digest, asked, {"Physics prior": 0.1})
+        return Prediction(dose, dose * 0.9, plans, spread, provenance)

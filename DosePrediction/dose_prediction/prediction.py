@@ -7,8 +7,7 @@ Every stage is a function from values to values.  Between steps the progress is 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,28 +17,22 @@ import torch
 from numpy.typing import NDArray
 
 from dose_prediction import __version__
-from dose_prediction.case import PlanCase
+from dose_prediction.case import CaseError, DoseGoal, PlanCase
 from dose_prediction.device import choose_device, working_precision
 from dose_prediction.model import diffusion
 from dose_prediction.model.bundle import Bundle
-from dose_prediction.model.condition import ORGANS, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
+from dose_prediction.model.condition import ORGANS, goal_tokens, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
+from dose_prediction.model.condition_encoder import Condition
+from dose_prediction.model.network import ADDiffDose
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
+from dose_prediction.prediction_cache import PredictionCache, digest_of
+from dose_prediction.progress import Cancelled, Progress, Run
 from dose_prediction.region import PlanningRegion, onto_case_grid, planning_region
 
 Volume = NDArray[np.float32]
 SAMPLING_STEPS = 8
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is: the stage in words and the fraction of the whole run that is done, 0 to 1."""
-
-    stage: str
-    fraction: float
-
-
-class Cancelled(Exception):
-    """The run was cancelled between two of its steps."""
+__all__ = ["Cancelled", "Prediction", "Progress", "Provenance", "predict"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class Provenance:
     device: str
     precision: str
     case_sha256: str
+    goals: list[str] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -84,37 +78,40 @@ def predict(
     samples: int = 0,
     seed: int = 0,
     device: str = "auto",
+    goals: Sequence[DoseGoal] = (),
+    cache: PredictionCache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Prediction:
-    """The dose that a good plan would give `case`.
+    """The dose that a good plan would give `case`, steered by `goals` where there are any.
 
-    The same case, model, seed and machine give the same dose.  Raises Cancelled when `is_cancelled` says so between steps, DeviceError and CaseError
-    for input that cannot be used.
+    The same case, model, seed, goals and machine give the same dose; `cache` only saves time.  Raises Cancelled when `is_cancelled` says so between
+    steps, DeviceError and CaseError for input that cannot be used.
     """
     if not 0 <= samples <= 100:
         raise ValueError(f"Number of samples is {samples}; give 0 to 100.")
     torch_device = choose_device(device)
     precision = working_precision(torch_device)
-    run = _Run(on_progress, is_cancelled, steps=5 + samples * SAMPLING_STEPS)
+    cache = cache or PredictionCache()
+    run = Run(on_progress, is_cancelled, steps=5 + samples * SAMPLING_STEPS)
 
     with run.stage("Preparing the case"):
-        region = planning_region(case)
-    prior = _prior(case, region, run)
+        named = [(structure.name, structure.role) for structure in case.structures]
+        region = cache.recall("region", digest_of(case.patient_digest, named), lambda: planning_region(case))
+        _check_goals(goals, region)
+    prior = _prior(case, region, cache, run)
     with run.stage("Encoding the case"), _autocast(torch_device, precision):
         network = model.network.to(torch_device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        volumes = padded(torch.from_numpy(volume_channels(region, prior)))[None].to(torch_device, memory_format=torch.channels_last_3d)
-        tokens = torch.from_numpy(plan_tokens(region, case.fields))[None].to(torch_device)
-        conditions = (network.condition(volumes, tokens), network.condition(mirrored_channels(volumes), mirrored_tokens(tokens)))
-    shape = (1, 1, *volumes.shape[2:])
+        depends_on = digest_of(case.digest, tuple(goals), model.sha256, str(torch_device))
+        encoded = cache.recall("condition", depends_on, lambda: _encoded(network, region, prior, case, goals, torch_device))
     with run.stage("Predicting the dose"), _autocast(torch_device, precision):
-        direct, mirrored = (diffusion.expected(network.bound(condition), shape, network.levels, torch_device) for condition in conditions)
+        direct, mirrored = (diffusion.expected(network.bound(c), encoded.shape, network.levels, torch_device) for c in encoded.conditions)
         residual = 0.5 * (direct + mirrored.flip(-1))
     drawn: list[torch.Tensor] = []
     if samples:
         with run.stage("Sampling plans", steps=samples * SAMPLING_STEPS), _autocast(torch_device, precision):
             for index in range(samples):
-                drawn.append(_sampled(network.bound(conditions[0]), direct, network.levels, (seed, index), run))
+                drawn.append(_sampled(network.bound(encoded.conditions[0]), direct, network.levels, (seed, index), run))
     with run.stage("Finishing"):
         dose = _finished(residual, prior, region, case)
         plans = tuple(_finished(x, prior, region, case) for x in drawn)
@@ -130,47 +127,51 @@ def predict(
         device=str(torch_device),
         precision=str(precision).removeprefix("torch."),
         case_sha256=case.digest,
+        goals=[str(goal) for goal in goals],
         stage_seconds={name: round(seconds, 3) for name, seconds in run.seconds.items()},
         warnings=_warnings(case, model),
     )
     return Prediction(dose, prior_gy, plans, spread, provenance)
 
 
-class _Run:
-    """Progress, cancel and stopwatch of one run."""
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """The condition of a case and of its mirror image, and the shape (batch, 1, z, y, x) of what is denoised."""
 
-    def __init__(self, on_progress: Callable[[Progress], None] | None, is_cancelled: Callable[[], bool] | None, steps: int) -> None:
-        self.on_progress, self.is_cancelled = on_progress, is_cancelled
-        self.steps, self.done = steps, 0.0
-        self.seconds: dict[str, float] = {}
-        self.name = ""
-
-    @contextmanager
-    def stage(self, name: str, steps: int = 1) -> Iterator[None]:
-        self.name = name
-        self.report(0.0)
-        before, start = self.done, time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
-        self.done = before + steps
-        self.report(0.0)
-
-    def report(self, within: float) -> None:
-        """Tell how far the run is, `within` steps into the stage, and obey a cancel."""
-        if self.is_cancelled is not None and self.is_cancelled():
-            raise Cancelled(f"Cancelled during: {self.name}.")
-        if self.on_progress is not None:
-            self.on_progress(Progress(self.name, min(1.0, (self.done + within) / self.steps)))
+    conditions: tuple[Condition, Condition]
+    shape: tuple[int, ...]
 
 
-def _prior(case: PlanCase, region: PlanningRegion, run: _Run) -> PhysicsPrior:
+def _encoded(
+    network: ADDiffDose, region: PlanningRegion, prior: PhysicsPrior, case: PlanCase, goals: Sequence[DoseGoal], device: torch.device
+) -> _Encoded:
+    volumes = padded(torch.from_numpy(volume_channels(region, prior)))[None].to(device, memory_format=torch.channels_last_3d)
+    tokens = torch.from_numpy(np.concatenate([plan_tokens(region, case.fields), goal_tokens(goals)]))[None].to(device)
+    mirrored = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
+    return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]))
+
+
+def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:
+    for goal in goals:
+        if goal.organ not in region.organs:
+            raise CaseError(f"The goal '{goal}' is for an organ that the case has not; give one of {', '.join(sorted(region.organs)) or 'none'}.")
+
+
+def _prior(case: PlanCase, region: PlanningRegion, cache: PredictionCache, run: Run) -> PhysicsPrior:
     objective = PlanObjective()
     with run.stage("Physics prior"):
-        traced = trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.fields)))
-        return physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0)))
+        beams_depend_on = digest_of(case.ct_hu, case.grid, case.body, region.grid, region.prescription_map_gy > 0, case.fields, case.isocentre)
+        traced = cache.recall(
+            "beams", beams_depend_on, lambda: trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.fields)))
+        )
+        return cache.recall(
+            "prior",
+            digest_of(case.digest, objective),
+            lambda: physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0))),
+        )
 
 
-def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.NoiseLevels, seed: tuple[int, int], run: _Run) -> torch.Tensor:
+def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.NoiseLevels, seed: tuple[int, int], run: Run) -> torch.Tensor:
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     before = seed[1] * SAMPLING_STEPS
     return diffusion.sample(network, mean, levels, SAMPLING_STEPS, generator, on_step=lambda done: run.report(before + done))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from dose_prediction.case import PlanCase
+    from dose_prediction.case import DoseGoal, PlanCase
     from dose_prediction.model.bundle import Bundle
     from dose_prediction.prediction import Prediction, Progress
+    from dose_prediction.prediction_cache import PredictionCache
 
 
 class Predictor(Protocol):
@@ -25,6 +26,7 @@ class Predictor(Protocol):
         samples: int,
         seed: int,
         device: str,
+        goals: Sequence[DoseGoal] = (),
         on_progress: Callable[[Progress], None] | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
@@ -32,11 +34,12 @@ class Predictor(Protocol):
 
 
 class WarmModel:
-    """The model in `folder`, or the released one."""
+    """The model in `folder`, or the released one.  What one prediction worked out is used again by the next."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._bundle: Bundle | None = None
+        self._cache: PredictionCache | None = None
 
     def load(self) -> None:
         self._loaded()
@@ -48,12 +51,25 @@ class WarmModel:
         samples: int,
         seed: int,
         device: str,
+        goals: Sequence[DoseGoal] = (),
         on_progress: Callable[[Progress], None] | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
         from dose_prediction.prediction import predict
+        from dose_prediction.prediction_cache import PredictionCache
 
-        return predict(case, self._loaded(), samples=samples, seed=seed, device=device, on_progress=on_progress, is_cancelled=is_cancelled)
+        self._cache = self._cache or PredictionCache()
+        return predict(
+            case,
+            self._loaded(),
+            samples=samples,
+            seed=seed,
+            device=device,
+            goals=goals,
+            cache=self._cache,
+            on_progress=on_progress,
+            is_cancelled=is_cancelled,
+        )
 
     def _loaded(self) -> Bundle:
         if self._bundle is None:

@@ -2,9 +2,10 @@
 
 It is spoken to in lines of JSON.  On standard input:
 {"command": "predict", "case": PATH, "output": FOLDER, "samples": 0, "seed": 0, "device": "auto"}, {"command": "cancel"}, {"command": "quit"};
-the end of the input quits as well.  On standard output, which carries nothing else: "ready" once, "progress" with stage and fraction, and for each
-predict exactly one of "result" (paths of dose, prior and spread as .npy, and the provenance), "cancelled" and "error" (message).  A cancel is
-answered at once, even inside a long step; what that step computes is thrown away.
+a predict may have "goals" that steer it: [{"organ": "Parotid_R", "metric": "mean", "limit_gy": 20}].  The end of the input quits as well.
+On standard output, which carries nothing else: "ready" once, "progress" with stage and fraction, and for each predict exactly one of "result" (paths
+of dose, prior and spread as .npy, of each sample in a list "samples", and the provenance), "cancelled" and "error" (message).  A cancel is answered
+at once, even inside a long step; what that step computes is thrown away.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from dose_prediction.case import DoseGoal
 from dose_prediction.case_files import read_case
 from dose_prediction.error_sentences import sentence_for
 from dose_prediction.output_files import whole_folder
@@ -43,12 +45,14 @@ class Job:
     samples: int
     seed: int
     device: str
+    goals: tuple[DoseGoal, ...] = ()
     _ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def from_command(cls, command: dict[str, Any]) -> Job:
-        return cls(Path(command["case"]), Path(command["output"]), int(command["samples"]), int(command["seed"]), str(command["device"]))
+        goals = tuple(DoseGoal(goal["organ"], goal["metric"], float(goal["limit_gy"])) for goal in command.get("goals", ()))
+        return cls(Path(command["case"]), Path(command["output"]), int(command["samples"]), int(command["seed"]), str(command["device"]), goals)
 
     @property
     def has_ended(self) -> bool:
@@ -131,10 +135,10 @@ def _carry_out(job: Job, events: Events, predictor: Predictor) -> None:
         predictor.load()
         _stop_if_ended(job)
         prediction = predictor.predict(
-            case, samples=job.samples, seed=job.seed, device=job.device, on_progress=report, is_cancelled=lambda: job.has_ended
+            case, samples=job.samples, seed=job.seed, device=job.device, goals=job.goals, on_progress=report, is_cancelled=lambda: job.has_ended
         )
-        paths = _write_arrays(job, prediction)
-        events.send("result", **paths, provenance=prediction.provenance.as_dict())
+        content = _write_arrays(job, prediction)
+        events.send("result", **content, provenance=prediction.provenance.as_dict())
     except Exception as error:
         if job.end():
             sentence = sentence_for(error)
@@ -144,16 +148,18 @@ def _carry_out(job: Job, events: Events, predictor: Predictor) -> None:
             events.send("error", message=sentence)
 
 
-def _write_arrays(job: Job, prediction: Prediction) -> dict[str, str | None]:
-    """Save dose, prior and spread into the job's folder and end the job; from then on a cancel comes too late."""
-    arrays = {"dose": prediction.dose_gy, "prior": prediction.prior_gy, "spread": prediction.spread_gy}
+def _write_arrays(job: Job, prediction: Prediction) -> dict[str, Any]:
+    """Save dose, prior, spread and samples into the job's folder and end the job; from then on a cancel comes too late.  Returns their paths."""
+    single = {"dose": prediction.dose_gy, "prior": prediction.prior_gy, "spread": prediction.spread_gy}
+    samples = {f"sample_{number}": dose for number, dose in enumerate(prediction.samples_gy, start=1)}
+    arrays = {name: array for name, array in (single | samples).items() if array is not None}
     with whole_folder(job.output) as scratch:
         for name, array in arrays.items():
-            if array is not None:
-                np.save(scratch / f"{name}.npy", array, allow_pickle=False)
+            np.save(scratch / f"{name}.npy", array, allow_pickle=False)
         if not job.end():
             raise _Ended
-    return {name: None if array is None else str(job.output / f"{name}.npy") for name, array in arrays.items()}
+    paths = {name: str(job.output / f"{name}.npy") for name in arrays}
+    return {**{name: paths.get(name) for name in single}, "samples": [paths[name] for name in samples]}
 
 
 def _stop_if_ended(job: Job) -> None:

@@ -9,9 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dose_prediction.case import Beam, Grid, PlanCase, Role, Structure
+from dose_prediction import prediction
+from dose_prediction.case import Beam, CaseError, DoseGoal, Grid, PlanCase, Role, Structure
 from dose_prediction.device import DeviceError
+from dose_prediction.physics.prior import trace_beams
 from dose_prediction.prediction import Cancelled, Prediction, Progress, predict
+from dose_prediction.prediction_cache import PredictionCache
 from tiny_model import tiny_bundle
 from water_case import SHAPE, water_case
 
@@ -108,6 +111,50 @@ def test_a_case_like_those_trained_on_has_no_warning_and_others_say_what_differs
     assert "Bladder, Uvula" in warnings
     assert "60 Gy" in warnings
     assert "beams differ" in warnings
+
+
+def test_a_warm_cache_gives_the_dose_of_a_cold_one_whatever_was_edited() -> None:
+    case, cache = water_case(), PredictionCache()
+    shrunk = np.copy(case.organs[0].mask)
+    shrunk[:8] = False
+    edits = {
+        "nothing": case,
+        "an organ": replace(case, structures=(*case.structures[:3], replace(case.structures[3], mask=shrunk))),
+        "a target": replace(
+            case,
+            structures=(*case.structures[:2], replace(case.structures[2], mask=np.roll(case.structures[2].mask, 2, axis=1)), *case.structures[3:]),
+        ),
+        "a prescription": replace(case, structures=(*case.structures[:2], replace(case.structures[2], role=Role.target(60.0)), *case.structures[3:])),
+        "the beams": case.with_beams((Beam(10), Beam(130), Beam(250))),
+        "the CT": replace(case, ct_hu=np.where(case.body, np.float32(50), case.ct_hu)),
+        "the isocentre": replace(case, isocentre_mm=(5.0, 0.0, 0.0)),
+    }
+    predict(case, MODEL, device="cpu", cache=cache)
+    for edit, edited in edits.items():
+        warm, cold = (predict(edited, MODEL, device="cpu", cache=kept).dose_gy for kept in (cache, None))
+        assert np.array_equal(warm, cold), edit
+
+
+def test_after_an_edit_of_an_organ_no_beam_is_traced_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[PlanCase] = []
+    monkeypatch.setattr(prediction, "trace_beams", lambda case, region, **options: traced.append(case) or trace_beams(case, region, **options))
+    case, cache = water_case(), PredictionCache()
+    predict(case, MODEL, device="cpu", cache=cache)
+    predict(case.with_beams(case.beams), MODEL, device="cpu", cache=cache)
+    predict(replace(case, structures=case.structures[:3]), MODEL, device="cpu", cache=cache)
+    assert len(traced) == 1
+    predict(case.with_beams((Beam(10),)), MODEL, device="cpu", cache=cache)
+    assert len(traced) == 2
+
+
+def test_a_goal_changes_the_dose_and_is_told_of() -> None:
+    case = water_case()
+    goals = [DoseGoal("Parotid_L", "mean", 5.0)]
+    plain, steered = (predict(case, MODEL, device="cpu", goals=asked) for asked in ((), goals))
+    assert not np.array_equal(plain.dose_gy, steered.dose_gy)
+    assert steered.provenance.goals == ["Parotid_L mean <= 5 Gy"]
+    with pytest.raises(CaseError, match=r"'SpinalCord max <= 40 Gy' is for an organ that the case has not; give one of Parotid_L"):
+        predict(case, MODEL, device="cpu", goals=[DoseGoal("SpinalCord", "max", 40.0)])
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_a_prediction_gives_progress_then_the_arrays_and_the_provenance(case_fil
     dose, prior, spread = (np.load(result[name], allow_pickle=False) for name in ("dose", "prior", "spread"))
     assert dose[case.targets[0].mask].min() == 70 and dose.shape == case.grid.shape
     assert np.allclose(prior, 0.9 * dose) and spread.max() == 0.5
+    assert [float((np.load(path, allow_pickle=False) - dose).max()) for path in result["samples"]] == [0.5, -0.5]
     assert result["provenance"]["case_sha256"] == case.digest and result["provenance"]["seed"] == 9
     worker.end()
 
@@ -103,7 +104,8 @@ def test_a_prediction_gives_progress_then_the_arrays_and_the_provenance(case_fil
 def test_without_samples_the_spread_is_null(case_file, tmp_path):
     worker = Conversation(InstantModel())
     worker.say(predict(case_file, tmp_path / "out"))
-    assert worker.answer()["spread"] is None
+    answer = worker.answer()
+    assert answer["spread"] is None and answer["samples"] == []
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dose.npy", "prior.npy"]
     worker.end()
 
@@ -113,6 +115,15 @@ def test_the_worker_stays_for_the_next_prediction(case_file, tmp_path):
     for run in ("first", "second"):
         worker.say(predict(case_file, tmp_path / run))
         assert worker.answer()["dose"] == str(tmp_path / run / "dose.npy")
+    worker.end()
+
+
+def test_goals_reach_the_model_and_a_goal_that_makes_no_sense_is_an_error(case_file, tmp_path):
+    worker = Conversation(InstantModel())
+    worker.say(predict(case_file, tmp_path / "out", goals=[{"organ": "Parotid_L", "metric": "mean", "limit_gy": 20}]))
+    assert worker.answer()["provenance"]["goals"] == ["Parotid_L mean <= 20 Gy"]
+    worker.say(predict(case_file, tmp_path / "other", goals=[{"organ": "Parotid_L", "metric": "median", "limit_gy": 20}]))
+    assert "give mean or max" in worker.answer()["message"]
     worker.end()
 
 

@@ -7,6 +7,7 @@ from dose_prediction.case.beam_json import beams_as_json, beams_from_json
 from dose_prediction.case.beam_notation import describe, parse_beams
 from dose_prediction.case.beam_templates import TEMPLATES, BeamTemplate, template_named
 from dose_prediction.case.body import find_body, find_body_in_steps
+from dose_prediction.case.dose_goal import DoseGoal, parse_dose_goal
 from dose_prediction.case.errors import CaseError, CaseWarning
 from dose_prediction.case.grid import IDENTITY, Grid
 from dose_prediction.case.plan_case import PlanCase
@@ -22,6 +23,7 @@ __all__ = [
     "BeamTemplate",
     "CaseError",
     "CaseWarning",
+    "DoseGoal",
     "Grid",
     "PlanCase",
     "Role",
@@ -35,6 +37,7 @@ __all__ = [
     "find_body",
     "find_body_in_steps",
     "parse_beams",
+    "parse_dose_goal",
     "recognise",
     "static_fields",
     "template_named",

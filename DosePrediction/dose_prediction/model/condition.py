@@ -6,14 +6,13 @@ Every number is scaled to about -1..1.  The order of channels and of a token's f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_prediction.case import Beam
+from dose_prediction.case import Beam, DoseGoal
 from dose_prediction.physics.prior import PhysicsPrior
 from dose_prediction.region import PlanningRegion
 
@@ -35,15 +34,6 @@ NUMBERS = 5
 FIRST_NUMBER = len(TOKEN_KINDS) + SUBJECTS
 BEAM_ANGLES = FIRST_NUMBER  # of a beam: sine and cosine of the gantry angle, then of the couch angle
 TOKEN_SIZE = FIRST_NUMBER + NUMBERS
-
-
-@dataclass(frozen=True)
-class DoseGoal:
-    """A dose that an organ is to keep to: its mean, or its maximum (D0.1cc), in Gy."""
-
-    organ: str
-    metric: str  # "mean" or "max"
-    limit_gy: float
 
 
 def volume_channels(region: PlanningRegion, prior: PhysicsPrior) -> NDArray[np.float32]:
@@ -77,8 +67,8 @@ def plan_tokens(region: PlanningRegion, beams: Sequence[Beam]) -> NDArray[np.flo
 
 
 def goal_tokens(goals: Sequence[DoseGoal]) -> NDArray[np.float32]:
-    """A token (n, TOKEN_SIZE) a goal."""
-    tokens = [_token(f"goal_{goal.metric}", ORGANS.index(goal.organ), goal.limit_gy / DOSE_SCALE_GY) for goal in goals]
+    """A token (n, TOKEN_SIZE) for each goal whose organ has a channel."""
+    tokens = [_token(f"goal_{goal.metric}", ORGANS.index(goal.organ), goal.limit_gy / DOSE_SCALE_GY) for goal in goals if goal.organ in ORGANS]
     return np.stack(tokens) if tokens else np.zeros((0, TOKEN_SIZE), np.float32)
 
 
