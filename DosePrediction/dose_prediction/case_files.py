@@ -27,8 +27,9 @@ in `plan.json`, or one mask file a structure in a folder `structures/`.  They li
 `ct` and `segmentation` name files in the folder (`segmentation` a folder of masks, too); `labels` names the values of a plain labelmap.  Roles come
 from the names of the structures (`dose_prediction.case.recognise`) and `roles` corrects them: "target", "organ", "external", "ignored" or the TG-263
 name of an organ.  `targets` is the whole list of targets with their prescriptions in Gy; without it, targets and prescriptions come from the names.
-`beams` is a count with the first gantry angle, a text such as "0,40,...,320", or a list; a beam in the list is its gantry angle, or a table with
-`gantry_deg` and, if they are not 0, 0 and 6, `couch_deg`, `collimator_deg` and `energy_mv`.  Angles are IEC 61217.  `isocentre_mm` is a point in LPS.
+`beams` is a count with the first gantry angle, a template such as {"template": "2 full arcs"}, a text such as "0,40,...,320" or "arc 181-179 cw", or
+a list; a beam in the list is its gantry angle, or a table such as {"gantry_deg": 30, "couch_deg": 90} or {"start_deg": 181, "stop_deg": 179} (see
+`dose_prediction.case.beam_json`).  Angles are IEC 61217.  `isocentre_mm` is a point in LPS; left out, it is the centroid of the targets.
 """
 
 from __future__ import annotations
@@ -44,7 +45,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_prediction import openkbp
-from dose_prediction.case import Beam, CaseError, Grid, PlanCase, Role, RoleKind, Structure, equispaced_beams, parse_beams, recognise
+from dose_prediction.case import (
+    Arc,
+    Beam,
+    CaseError,
+    Grid,
+    PlanCase,
+    Role,
+    RoleKind,
+    Structure,
+    beams_as_json,
+    beams_from_json,
+    equispaced_beams,
+    parse_beams,
+    recognise,
+    template_named,
+)
 from dose_prediction.output_files import whole_file, whole_folder
 from dose_prediction.segmentation_files import Masks, is_volume, read_mask_folder, read_segmentation, volume_stem, write_segmentation
 from dose_prediction.volumes import read_volume, write_volume
@@ -56,6 +72,8 @@ PLAN_FILE = "plan.json"
 _PLAN_ENTRIES = ("name", "ct", "segmentation", "labels", "targets", "roles", "beams", "isocentre_mm")
 _FORMAT = "dose-prediction case 1"
 
+Beams = tuple[Beam | Arc, ...]
+
 
 @dataclass(frozen=True, eq=False)
 class OpenedCase:
@@ -65,7 +83,7 @@ class OpenedCase:
     dicom: DicomReferences | None = None
 
 
-def read_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> PlanCase:
+def read_case(path: Path | str, beams: Beams | None = None) -> PlanCase:
     """The case at `path`, with `beams` in place of its own if they are given.
 
     Raises CaseError for anything that cannot be planned: missing, empty or damaged files, masks on another grid, and all that `PlanCase` refuses;
@@ -74,7 +92,7 @@ def read_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> PlanCa
     return open_case(path, beams).case
 
 
-def open_case(path: Path | str, beams: tuple[Beam, ...] | None = None) -> OpenedCase:
+def open_case(path: Path | str, beams: Beams | None = None) -> OpenedCase:
     """As `read_case`, with what a dose needs that is to be filed with a DICOM case."""
     path = Path(path)
     if not path.exists():
@@ -122,7 +140,7 @@ def write_case_in_steps(path: Path | str, case: PlanCase) -> Iterator[float]:
             {"name": s.name, "kind": s.role.kind.value, "standard_name": s.role.standard_name, "prescription_gy": s.role.prescription_gy}
             for s in case.structures
         ],
-        "beams": [asdict(beam) for beam in case.beams],
+        "beams": beams_as_json(case.beams),
         "isocentre_mm": case.isocentre_mm,
     }
     yield 0.2
@@ -142,7 +160,7 @@ def write_case_folder(path: Path | str, case: PlanCase) -> None:
         "segmentation": "segmentation.seg.nrrd",
         "targets": {target.name: target.role.prescription_gy for target in case.targets},
         "roles": {s.name: _role_text(s.role) for s in case.structures if s.role.kind is not RoleKind.TARGET},
-        "beams": [beam.gantry_deg if beam == Beam(beam.gantry_deg) else asdict(beam) for beam in case.beams],
+        "beams": beams_as_json(case.beams),
     }
     if case.isocentre_mm is not None:
         plan["isocentre_mm"] = list(case.isocentre_mm)
@@ -153,7 +171,7 @@ def write_case_folder(path: Path | str, case: PlanCase) -> None:
         (unfinished / PLAN_FILE).write_text(json.dumps(plan, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read_folder(folder: Path, beams: tuple[Beam, ...] | None) -> OpenedCase:
+def _read_folder(folder: Path, beams: Beams | None) -> OpenedCase:
     contents = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if not contents:
         raise CaseError(f"{folder} is an empty folder; give one with a CT, its structures and {PLAN_FILE}.")
@@ -173,7 +191,7 @@ def _read_folder(folder: Path, beams: tuple[Beam, ...] | None) -> OpenedCase:
     return OpenedCase(PlanCase(_case_name(folder, plan), grid, ct, _structures(masks, roles), beams, _isocentre(plan)))
 
 
-def _read_dicom(folder: Path, plan: Mapping[str, Any], beams: tuple[Beam, ...] | None) -> OpenedCase:
+def _read_dicom(folder: Path, plan: Mapping[str, Any], beams: Beams | None) -> OpenedCase:
     from dose_prediction.dicom import read_dicom_case
 
     if beams is None and "beams" in plan:
@@ -294,20 +312,20 @@ def _role_text(role: Role) -> str:
     return (role.standard_name or role.kind.value) if role.kind is RoleKind.ORGAN else role.kind.value
 
 
-def _beams(given: Any) -> tuple[Beam, ...]:
-    if isinstance(given, str):
-        return parse_beams(given)
-    if isinstance(given, dict):
-        count, start = given.get("count"), given.get("start_deg", 0)
-        _require(
-            isinstance(count, int) and _is_numbers([start]) and set(given) <= {"count", "start_deg"}, "beams", given, '{"count": 9, "start_deg": 0}'
-        )
-        return equispaced_beams(int(count or 0), float(start))
-    allowed = {"gantry_deg", "couch_deg", "collimator_deg", "energy_mv"}
-    beams = [beam if isinstance(beam, dict) else {"gantry_deg": beam} for beam in (given if isinstance(given, list) else [None])]
-    is_right = all("gantry_deg" in beam and set(beam) <= allowed and _is_numbers(beam.values()) for beam in beams)
-    _require(is_right, "beams", given, '{"count": 9}, a list of gantry angles or a list such as [{"gantry_deg": 30, "couch_deg": 90}]')
-    return tuple(Beam(**beam) for beam in beams)
+def _beams(given: Any) -> Beams:
+    try:
+        if isinstance(given, str):
+            return parse_beams(given)
+        if isinstance(given, list):
+            return beams_from_json(given)
+        if isinstance(given, dict) and set(given) == {"template"}:
+            return template_named(str(given["template"])).beams
+    except CaseError as error:
+        raise CaseError(f'{PLAN_FILE}: "beams": {error}') from None
+    count, start = (given.get("count"), given.get("start_deg", 0)) if isinstance(given, dict) else (None, None)
+    is_right = isinstance(count, int) and _is_numbers([start]) and set(given) <= {"count", "start_deg"}
+    _require(is_right, "beams", given, '{"count": 9, "start_deg": 0}, a list of beams such as [{"gantry_deg": 30, "couch_deg": 90}] or a text')
+    return equispaced_beams(int(count or 0), float(start or 0))
 
 
 def _is_numbers(values: Any) -> bool:
@@ -345,7 +363,7 @@ def _read_npz(path: Path) -> PlanCase:
             )
             for entry, packed in zip(metadata["structures"], bits, strict=True)
         )
-        beams = tuple(Beam(**beam) for beam in metadata["beams"])
+        beams = beams_from_json(metadata["beams"])
         isocentre, name = metadata["isocentre_mm"], str(metadata["name"])
     except CaseError:
         raise

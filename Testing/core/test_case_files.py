@@ -14,7 +14,7 @@ import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dose_prediction.case import Beam, CaseError, Grid, PlanCase, Role, RoleKind, Structure, equispaced_beams
+from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, Role, RoleKind, Structure, equispaced_beams
 from dose_prediction.case_files import find_cases, read_case, write_case, write_case_folder
 from dose_prediction.volumes import write_volume
 from water_case import water_case
@@ -27,7 +27,13 @@ def overlapping_case(grid: Grid | None = None) -> PlanCase:
     case = water_case("Müller, 2 Gy", grid)
     cord = Structure("Cord", Role.organ("SpinalCord"), np.roll(case.structures[1].mask, 4, axis=1))
     odd = Structure("Stent/Ω 50%", Role.ignored(), np.roll(case.structures[1].mask, 2, axis=2))
-    beams = (Beam(0), Beam(72.5, couch_deg=30), Beam(200, collimator_deg=15, energy_mv=10))
+    beams = (
+        Beam(0, name="AP", weight=0.75),
+        Beam(72.5, couch_deg=30),
+        Beam(200, collimator_deg=15, energy_mv=10, is_flattened=False),
+        Arc(200, 20, True, 350, 30, 10, 4.0, False, 2.5, "half turn"),
+        Arc(20, 200, is_clockwise=False),
+    )
     return replace(case, structures=(*case.structures, cord, odd), beams=beams)
 
 
@@ -196,10 +202,14 @@ def test_roles_can_make_a_target_of_a_structure(folder: Path) -> None:
         ({"count": 3}, equispaced_beams(3)),
         ([0, 90.5], (Beam(0), Beam(90.5))),
         ("30, 30/90", (Beam(30), Beam(30, 90))),
+        ([{"gantry_deg": 5.0, "couch_deg": 0.0, "collimator_deg": 0.0, "energy_mv": 6.0}], (Beam(5),)),  # as before there were arcs
+        ("arc 200-20 cw/350", (Arc(200, 20, couch_deg=350),)),
+        ({"template": "4-field box"}, equispaced_beams(4)),
+        ([{"start_deg": 20, "stop_deg": 200, "is_clockwise": False}, 7], (Arc(20, 200, is_clockwise=False), Beam(7))),
         ([{"gantry_deg": 5, "couch_deg": 350, "energy_mv": 10}, 7], (Beam(5, 350, 0, 10), Beam(7))),
     ],
 )
-def test_beams_are_written_in_several_ways(folder: Path, given: object, beams: tuple[Beam, ...]) -> None:
+def test_beams_are_written_in_several_ways(folder: Path, given: object, beams: tuple[Beam | Arc, ...]) -> None:
     edit_plan(folder, beams=given)
     assert read_case(folder).beams == beams
 
@@ -244,10 +254,13 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "misspelt entry": (lambda f: edit_plan(f, beam=[0]), "entry 'beam', which means nothing; entries are name, ct"),
     "no beams": (lambda f: edit_plan(f, beams=None), "says nothing of beams"),
     "empty list of beams": (lambda f: edit_plan(f, beams=[]), "no beam"),
-    "beams that are no angles": (lambda f: edit_plan(f, beams=[0, "x"]), '"beams" is .0, "x".; give'),
+    "beams that are no angles": (lambda f: edit_plan(f, beams=[0, "x"]), 'plan.json: "beams": Beam 2 has "x" as \'gantry_deg\'; give a number'),
     "beams that are a number": (lambda f: edit_plan(f, beams=9), '"beams" is 9; give'),
     "beams without a count": (lambda f: edit_plan(f, beams={"start_deg": 0}), '"beams" is'),
-    "beam without a gantry": (lambda f: edit_plan(f, beams=[{"couch_deg": 0}]), '"beams" is'),
+    "beam without a gantry": (lambda f: edit_plan(f, beams=[{"couch_deg": 0}]), "has no 'gantry_deg'"),
+    "arc without an end": (lambda f: edit_plan(f, beams=[{"start_deg": 0}]), "has no 'stop_deg'"),
+    "arc that turns the wrong way": (lambda f: edit_plan(f, beams=[{"start_deg": 0, "stop_deg": 359, "is_clockwise": False}]), "turn it clockwise"),
+    "template that is not there": (lambda f: edit_plan(f, beams={"template": "3 arcs"}), "No template is named '3 arcs'; there are '5 fields'"),
     "beam beyond the circle": (lambda f: edit_plan(f, beams=[0, 400]), "angle is 400"),
     "target that is not there": (lambda f: edit_plan(f, targets={"PTV70": 70}), "structure 'PTV70', which is not there; there are BODY, PTV_7000"),
     "role of what is not there": (lambda f: edit_plan(f, roles={"Heart": "organ"}), "structure 'Heart', which is not there"),
