@@ -101,7 +101,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, required=True, metavar="DIR", help="where checkpoints and the finished model are written")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     train.add_argument("--validation", type=Path, metavar="DIR", help="cases that are scored during the training and never trained on")
+    train.add_argument("--beam-sets", type=Path, metavar="DIR", help="plans of the training cases for other beams, made by training.beam_sets")
     train.add_argument("--steps", type=_count, metavar="N", help="number of training steps (default: as for the released model)")
+    train.add_argument(
+        "--cases-per-step", type=_count, metavar="N", help="cases that a step averages over, shared by torchrun's processes (default 1)"
+    )
+    train.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, mps or auto (default cpu)")
     train.set_defaults(run=_train)
 
     phantom = commands.add_parser("phantom", help="write a head-and-neck phantom as a case to try things on")
@@ -251,11 +256,21 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from dose_prediction.training.loop import TrainingSettings, train
+    from dose_prediction.training.loop import train
+    from dose_prediction.training.settings import TrainingSettings
 
     require_writable(options.output)
-    settings = TrainingSettings() if options.steps is None else TrainingSettings(steps=options.steps)
-    train(options.data, options.output, resume=options.resume, validation=options.validation, settings=settings)
+    given = {"steps": options.steps, "cases_per_step": options.cases_per_step}
+    settings = TrainingSettings(**{name: value for name, value in given.items() if value is not None})
+    train(
+        options.data,
+        options.output,
+        resume=options.resume,
+        validation=options.validation,
+        beam_sets=options.beam_sets,
+        device=options.device,
+        settings=settings,
+    )
     return 0
 
 

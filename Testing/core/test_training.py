@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +19,12 @@ from safetensors.torch import load_file
 
 from dose_prediction.case import CaseError
 from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle
-from dose_prediction.training import loop, release
-from dose_prediction.training.dataset import load_cases, prepare_cases, structures_in
-from dose_prediction.training.loop import TrainingSettings, schedule, train
+from dose_prediction.training import release
+from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases, structures_in
+from dose_prediction.training.loop import schedule, train
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
+from dose_prediction.training.settings import TrainingSettings
+from dose_prediction.training.training_step import TrainingStep
 from tiny_model import TINY
 
 SETTINGS = TrainingSettings(steps=6, autoencoder_steps=2, warm_up=2, checkpoint_every=3, validate_every=3, learning_rate=3e-3)
@@ -66,9 +73,9 @@ def one_thread() -> Iterator[None]:
 def test_an_interrupted_training_resumed_ends_where_an_uninterrupted_one_does(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(data / "train", tmp_path / "whole", settings=SETTINGS, config=TINY)
     steps = 0
-    honest = loop._losses
+    honest = TrainingStep.forward
 
-    def interrupted(*arguments: object) -> dict[str, torch.Tensor]:
+    def interrupted(*arguments: Any) -> dict[str, torch.Tensor]:
         nonlocal steps
         steps += 1
         if steps == 5:  # after the checkpoint of step 3
@@ -76,7 +83,7 @@ def test_an_interrupted_training_resumed_ends_where_an_uninterrupted_one_does(da
         return honest(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "_losses", interrupted)
+        patched.setattr(TrainingStep, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(data / "train", tmp_path / "halves", settings=SETTINGS, config=TINY)
     assert not (tmp_path / "halves" / WEIGHTS_FILE).exists()
@@ -105,6 +112,45 @@ def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(d
     assert found["dvh_score_gy"] == pytest.approx(curve[-1]["dvh_score_gy"], abs=0.1)
     assert found["dose_score_gy"] < found["prior_alone_dose_score_gy"]
     assert set(found["dvh_errors_gy"]) >= {"PTV70 D95", "SpinalCord D0.1cc", "RightParotid mean"}
+
+
+def test_two_processes_train_as_one_with_the_same_cases_a_step(data: Path, tmp_path: Path) -> None:
+    """Gloo on two CPU processes; only the order of sums differs."""
+    settings = replace(SETTINGS, cases_per_step=2)
+    train(data / "train", tmp_path / "one", validation=data / "validation", settings=settings, config=TINY)
+    script = Path(__file__).parents[1] / "train_tiny.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(data), str(tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, json.dumps(asdict(settings))], check=True, env=environment, timeout=500)
+    one, two = (load_bundle(tmp_path / name).card["validation_curve"] for name in ("one", "two"))
+    assert [point["step"] for point in one] == [point["step"] for point in two] == [3, 6]
+    for alone, shared in zip(one, two, strict=True):
+        assert shared["dose_score_gy"] == pytest.approx(alone["dose_score_gy"], rel=2e-3)
+        assert shared["dvh_score_gy"] == pytest.approx(alone["dvh_score_gy"], rel=5e-3)
+    weights = [load_file(tmp_path / name / WEIGHTS_FILE) for name in ("one", "two")]
+    moved = [(weights[0][name].float() - weights[1][name].float()).abs().max() for name in weights[0]]
+    assert max(moved) < 0.1 * settings.learning_rate * settings.steps
+
+
+def test_cases_that_processes_cannot_share_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="0 cases a step"):
+        train(data / "train", tmp_path, settings=replace(SETTINGS, cases_per_step=0), config=TINY)
+
+
+def test_plans_for_other_beams_are_trained_on_in_their_share(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_cases(data / "validation", tmp_path / "beam_sets")
+    seen: list[str] = []
+    honest = TrainingStep.forward
+
+    def watched(step: TrainingStep, case: TrainingCase, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        seen.append(case.name)
+        return honest(step, case, generator)
+
+    monkeypatch.setattr(TrainingStep, "forward", watched)
+    settings = replace(SETTINGS, steps=30, beam_sets_share=0.5)
+    train(data / "train", tmp_path / "run", beam_sets=tmp_path / "beam_sets", settings=settings, config=TINY)
+    assert 6 <= seen.count("pt_3") <= 24
+    assert {"pt_1", "pt_2"} <= set(seen)
 
 
 def test_a_case_that_is_trained_on_cannot_be_scored(data: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class CTAutoencoder(nn.Module):
     def forward(self, ct: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """A reconstruction from one draw of the latent, and the KL divergence from a standard normal per latent value."""
         mean, log_variance = self.encode(ct)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
         reconstruction = self.decode(mean + noise * (0.5 * log_variance).exp())
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return reconstruction, divergence

@@ -35,13 +35,14 @@ def validation_scores(network: ADDiffDose, cases: Sequence[TrainingCase], precis
 @torch.inference_mode()
 def expected_residual(network: ADDiffDose, case: TrainingCase, precision: torch.dtype, mirror: bool) -> NDArray[np.float32]:
     """The expected residual (z, y, x) of a prepared case."""
-    volumes = padded(torch.from_numpy(case.volumes).float())[None].to(memory_format=torch.channels_last_3d)
-    tokens = torch.from_numpy(case.tokens)[None]
+    device = next(network.parameters()).device
+    volumes = padded(torch.from_numpy(case.volumes).float())[None].to(device, memory_format=torch.channels_last_3d)
+    tokens = torch.from_numpy(case.tokens)[None].to(device)
     shape = (1, 1, *volumes.shape[2:])
-    with torch.autocast("cpu", precision, enabled=precision is not torch.float32):
+    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         result = diffusion.expected(network.bound(network.condition(volumes, tokens)), shape, network.levels, volumes.device)
         if mirror:
             flipped = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
             result = 0.5 * (result + diffusion.expected(network.bound(flipped), shape, network.levels, volumes.device).flip(-1))
     depth, height, width = case.residual.shape
-    return result[0, 0, :depth, :height, :width].numpy()
+    return result[0, 0, :depth, :height, :width].cpu().numpy()

@@ -1,0 +1,29 @@
+"""Everything that decides a training but its data and the network's sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Shares are of the training steps, 0 to 1; each draw of a step is made by its own seed."""
+
+    steps: int = 15_000
+    cases_per_step: int = 1  # over all processes together
+    autoencoder_steps: int = 500
+    learning_rate: float = 8e-4
+    autoencoder_learning_rate: float = 2e-3
+    weight_decay: float = 5e-2
+    warm_up: int = 200
+    decay_fraction: float = 0.3
+    average_decay: float = 0.999
+    expected_share: float = 0.65  # at the infinite noise level
+    goal_share: float = 0.25  # with some of the plan's own doses as goals
+    posed_share: float = 0.75  # with the case turned, zoomed and shifted
+    beam_sets_share: float = 0.3  # on plans for other beams, where there are any
+    dvh_weight: float = 0.3
+    noise_weight: float = 0.6
+    validate_every: int = 500
+    checkpoint_every: int = 250
+    seed: int = 0

@@ -1,0 +1,105 @@
+"""The loss of one case in one step: which noise level, mirror image, pose and goals it is seen with, and how far the answer is off."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dose_prediction.model import diffusion
+from dose_prediction.model.condition import (
+    CHANNELS,
+    DOSE_SCALE_GY,
+    FIRST_ORGAN,
+    ORGANS,
+    DoseGoal,
+    goal_tokens,
+    mirrored_channels,
+    mirrored_tokens,
+    padded,
+)
+from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
+from dose_prediction.model.network import ADDiffDose
+from dose_prediction.training.augmentation import draw_pose, posed_tokens, posed_volumes
+from dose_prediction.training.dataset import TrainingCase, structures_in
+from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
+from dose_prediction.training.settings import TrainingSettings
+
+
+class TrainingStep(nn.Module):
+    """The network with its losses as one module, so that processes can share it."""
+
+    def __init__(self, network: ADDiffDose, settings: TrainingSettings, device: torch.device, precision: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.device = device
+        self.precision = precision
+
+    def forward(self, case: TrainingCase, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss terms by name; every random choice comes from `generator`."""
+        settings = self.settings
+        volumes, residual, tokens = torch.from_numpy(case.volumes).float(), torch.from_numpy(case.residual).float(), torch.from_numpy(case.tokens)
+        draw = torch.rand(4, generator=generator).tolist()
+        if draw[1] < settings.goal_share:
+            tokens = torch.cat([tokens, _reference_goals(volumes, residual, generator)])
+        if draw[0] < 0.5:
+            volumes, residual, tokens = mirrored_channels(volumes), residual.flip(-1), mirrored_tokens(tokens)
+        voxel_mm3 = case.voxel_mm3
+        if draw[3] < settings.posed_share:
+            pose = draw_pose(tokens, generator)
+            volumes, residual, tokens = posed_volumes(volumes, pose), posed_volumes(residual[None], pose)[0], posed_tokens(tokens, pose)
+            voxel_mm3 /= pose.zoom**2
+        volumes, residual, tokens = volumes.to(self.device), residual.to(self.device), tokens.to(self.device)
+        if draw[2] < settings.expected_share:
+            return self._expected_losses(volumes, residual, tokens, voxel_mm3)
+        return self._noise_losses(volumes, residual, tokens, generator)
+
+    def _expected_losses(self, volumes: Tensor, residual: Tensor, tokens: Tensor, voxel_mm3: float) -> dict[str, Tensor]:
+        batch = _batch(volumes)
+        with self._autocast():
+            denoiser = self.network.bound(self.network.condition(batch, tokens[None]))
+            answer = _cropped(diffusion.expected(denoiser, (1, 1, *batch.shape[2:]), self.network.levels, self.device), residual)
+        prior = volumes[CHANNELS.index("prior")] * (DOSE_SCALE_GY / RESIDUAL_SCALE_GY)
+        dvh = dvh_error((prior + answer).flatten(), (prior + residual).flatten(), structures_in(volumes), voxel_mm3)
+        return {"error": absolute_error(answer, residual, _body(volumes)), "dvh": self.settings.dvh_weight * dvh}
+
+    def _noise_losses(self, volumes: Tensor, residual: Tensor, tokens: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        batch = _batch(volumes)
+        levels = self.network.levels
+        level = levels.draw(1, generator).to(self.device)
+        noise = diffusion.draw_noise((1, 1, *batch.shape[2:]), generator).to(self.device)
+        with self._autocast():
+            denoiser = self.network.bound(self.network.condition(batch, tokens[None]))
+            answer = _cropped(diffusion.denoised(denoiser, padded(residual)[None, None] + level * noise, level, levels), residual)
+        return {"noise": self.settings.noise_weight * squared_error(answer, residual, _body(volumes), levels.loss_weight(level)[0])}
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32)
+
+
+def _batch(volumes: Tensor) -> Tensor:
+    return padded(volumes)[None].to(memory_format=torch.channels_last_3d)
+
+
+def _body(volumes: Tensor) -> Tensor:
+    return volumes[CHANNELS.index("body")] > 0.5
+
+
+def _cropped(answer: Tensor, residual: Tensor) -> Tensor:
+    """The network's answer on the padded lattice, on that of the case."""
+    depth, height, width = residual.shape
+    return answer[0, 0, :depth, :height, :width]
+
+
+def _reference_goals(volumes: Tensor, residual: Tensor, generator: torch.Generator) -> Tensor:
+    """Tokens of what the reference plan kept some of its organs to, so that the network learns to follow goals that can be met."""
+    dose = volumes[CHANNELS.index("prior")] * DOSE_SCALE_GY + residual * RESIDUAL_SCALE_GY
+    goals = []
+    for i, organ in enumerate(ORGANS):
+        inside = volumes[FIRST_ORGAN + i] > 0.5
+        if not inside.any() or torch.rand((), generator=generator) < 0.5:
+            continue
+        maximum = bool(torch.rand((), generator=generator) < 0.5)
+        values = dose[inside]
+        goals.append(DoseGoal(organ, "max" if maximum else "mean", float(values.max() if maximum else values.mean())))
+    return torch.from_numpy(goal_tokens(goals))
