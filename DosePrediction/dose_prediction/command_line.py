@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dose_prediction import __version__
-from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_beams
+from dose_prediction.beam_options import add_beam_options, beams_of, open_planned
+from dose_prediction.case import CaseError, CaseWarning, PlanCase
 from dose_prediction.dose_commands import add_commands
 from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
 from dose_prediction.error_sentences import is_deliberate, sentence_for
@@ -75,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--cases", type=Path, metavar="DIR", help="every case in this folder; a bad one is skipped and named at the end")
     predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where dose, DVH, picture and provenance are written")
-    predict.add_argument("--beams", metavar="LIST", help='gantry angles in degrees such as "0,40,...,320"; gantry/couch for a turned couch')
+    add_beam_options(predict)
     predict.add_argument("--samples", type=_samples, default=0, metavar="N", help="also draw N plausible doses and write their spread (default 0)")
     predict.add_argument("--seed", type=_count, default=0, metavar="S", help="seed of the samples (default 0)")
     predict.add_argument("--device", choices=DEVICES, default="auto", help="what the model runs on (default auto: the GPU if there is one)")
@@ -133,7 +134,7 @@ def _samples(text: str) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from dose_prediction.case_files import find_cases
 
-    options.beams = parse_beams(options.beams) if options.beams is not None else None
+    beams_of(options)  # a mistake in them is told before anything is read
     require_writable(options.output)
     if options.case is not None:
         return _predict_one(options.case, options)
@@ -145,11 +146,10 @@ def _predict(options: argparse.Namespace) -> int:
 def _predict_one(path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from dose_prediction.case_files import open_case
     from dose_prediction.report import goals_table, stages_table
 
     with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
-        opened = open_case(path, beams=options.beams)
+        opened = open_planned(path, options)
     case = opened.case
     with tqdm(total=100, disable=None, leave=False, bar_format="{desc:<24}|{bar}| {n:3.0f} %") as bar:
 
@@ -170,8 +170,6 @@ def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
     """Every case in turn; whatever is wrong with one, the others are predicted.  Only what concerns them all (model, device, output) ends it."""
     from tqdm import tqdm
 
-    from dose_prediction.case_files import open_case
-
     failed: list[tuple[Path, str]] = []
     with tqdm(paths, disable=None, unit="case") as bar:
 
@@ -182,7 +180,7 @@ def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
             bar.set_description_str(path.name)
             try:
                 with _notes(partial(tell, path)):
-                    opened = open_case(path, beams=options.beams)
+                    opened = open_planned(path, options)
                 prediction = _run_model(opened.case, options, None)
                 _write(path, opened, prediction, options)
             except Exception as error:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dose_prediction import openkbp, report
-from dose_prediction.case import Grid, PlanCase
+from dose_prediction.case import Arc, Beam, Grid, PlanCase
 from dose_prediction.case_files import read_case, write_case_folder
 from dose_prediction.command_line import main
 from dose_prediction.device import DeviceError
@@ -96,13 +96,33 @@ def test_samples_add_the_spread(case_folder, output):
     assert (provenance["samples"], provenance["seed"]) == (3, 5)
 
 
-def test_beams_of_the_command_line_take_the_place_of_the_cases_own(case_folder, output, monkeypatch):
+def planned_by(case_folder: Path, output: Path, *options: str) -> PlanCase:
+    """The case that the model is given."""
     seen: list[PlanCase] = []
     model = InstantModel()
     predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda case, **options: seen.append(case) or predict(case, **options))
-    main(["predict", str(case_folder), "--output", str(output), "--beams", "0,90,...,270"], model)
-    assert [beam.gantry_deg for beam in seen[0].beams] == [0, 90, 180, 270]
+    model.predict = lambda case, **others: seen.append(case) or predict(case, **others)
+    assert main(["predict", str(case_folder), "--output", str(output), *options], model) == 0
+    return seen[0]
+
+
+def test_beams_of_the_command_line_take_the_place_of_the_cases_own(case_folder, output):
+    assert planned_by(case_folder, output, "--beams", "0,90,...,270").beams == (Beam(0), Beam(90), Beam(180), Beam(270))
+
+
+def test_arcs_energy_and_isocentre_are_given_on_the_command_line(case_folder, output):
+    case = planned_by(case_folder, output, "--beams", "arc 200-20 cw/350/30, 10", "--energy", "6FFF", "--isocentre", "-4", "3", "8")
+    assert case.beams == (Arc(200, 20, couch_deg=350, collimator_deg=30, is_flattened=False), Beam(10, is_flattened=False))
+    assert case.isocentre == (-4, 3, 8)
+
+
+def test_a_template_is_named_on_the_command_line(case_folder, output):
+    assert planned_by(case_folder, output, "--template", "breast tangents, left").beams == (Beam(305), Beam(130))
+
+
+def test_beams_that_should_be_looked_at_twice_are_told_of(case_folder, output, capsys):
+    planned_by(case_folder, output, "--beams", "arc 181-179 cw/45")
+    assert "check that the gantry clears couch and patient" in capsys.readouterr().err
 
 
 def test_an_openkbp_case_also_gets_its_dose_in_the_layout_of_the_challenge_and_is_scored(openkbp_npz, output, capsys):
@@ -224,6 +244,10 @@ def test_a_bad_case_gets_one_sentence_exit_code_2_and_leaves_nothing(case_folder
     [
         (["--beams", "0,x"], "'x'"),
         (["--beams", ""], "empty"),
+        (["--beams", "arc 10-20"], "direction (cw or ccw)"),
+        (["--template", "3 arcs"], "No template is named '3 arcs'"),
+        (["--energy", "high"], "Energy 'high' cannot be read"),
+        (["--isocentre", "0", "0", "5000"], "lies outside the CT"),
         (["--device", "abacus"], "abacus"),
         (["--samples", "-1"], "-1"),
         (["--samples", "101"], "101"),
