@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slicer.i18n import tr as _
 
 from dose_prediction.case import RoleKind
 
 from .Parameters import Parameters
 from .SceneReader import volume_problem
+from .SegmentMeasures import SegmentMeasure
 from .SegmentRoles import SegmentRow
+from .StructureFindings import structure_findings
+
+NOTHING_MEASURED: Mapping[str, SegmentMeasure] = {}
 
 
-def missing_inputs(parameters: Parameters | None, rows: tuple[SegmentRow, ...]) -> tuple[str, ...]:
+def missing_inputs(
+    parameters: Parameters | None, rows: tuple[SegmentRow, ...], measures: Mapping[str, SegmentMeasure] = NOTHING_MEASURED
+) -> tuple[str, ...]:
     """All reasons, in the order of the panel; none if a prediction can start."""
     if parameters is None:
         return (_("There is no scene to read from."),)
@@ -26,6 +34,6 @@ def missing_inputs(parameters: Parameters | None, rows: tuple[SegmentRow, ...]) 
         reasons.append(_("Segmentation {name} has no segments; contour a target.").format(name=parameters.segmentation.GetName()))
     elif not any(row.kind is RoleKind.TARGET for row in rows):
         reasons.append(_("Give at least one segment the role Target."))
-    reasons += [row.prescription_problem for row in rows]
+    reasons += dict.fromkeys(finding.sentence for finding in structure_findings(rows, measures) if finding.prevents)
     reasons.append(parameters.beams_problem)
     return tuple(reason for reason in reasons if reason)

@@ -126,6 +126,8 @@ def _block_around(labelmap: Any, grid: Grid) -> tuple[Index, Index]:
     reach = 1 + np.ceil(0.5 * np.max(labelmap.GetSpacing()) / np.array(grid.spacing_zyx_mm))
     start = np.clip(np.floor(index.min(axis=0) - reach), 0, grid.shape).astype(int)
     stop = np.clip(np.ceil(index.max(axis=0) + reach) + 1, start, grid.shape).astype(int)
+    if np.any(start == stop):
+        return (0, 0, 0), (0, 0, 0)
     return tuple(map(int, start)), tuple(map(int, stop))
 
 

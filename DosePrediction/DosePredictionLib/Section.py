@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import slicer
 
 from .Parameters import Parameters
+from .SegmentMeasures import SegmentMeasure
 from .SegmentRoles import SegmentRow
 
 UI_FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "UI"
@@ -16,11 +18,12 @@ UI_FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "UI"
 
 @dataclass(frozen=True, eq=False)
 class PanelView:
-    """What the panel shows at this moment; `parameters` is None while the panel is not in use."""
+    """What the panel shows at this moment; `parameters` is None while the panel is not in use; `measures` are by segment id, as far as known."""
 
     parameters: Parameters | None
     rows: tuple[SegmentRow, ...]
     is_idle: bool
+    measures: Mapping[str, SegmentMeasure]
 
 
 class Section(Protocol):

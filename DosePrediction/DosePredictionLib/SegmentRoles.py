@@ -16,7 +16,7 @@ ROLES_ATTRIBUTE = "DosePrediction.Roles"
 
 @dataclass(frozen=True)
 class SegmentRow:
-    """One segment as the panel lists it.  `prescription` is the text of the cell; only a target has one."""
+    """One segment as the panel lists it.  `prescription` is the text of the cell; only a target has one; `is_corrected` if the user chose it all."""
 
     segment_id: str
     name: str
@@ -24,6 +24,7 @@ class SegmentRow:
     kind: RoleKind
     standard_name: str
     prescription: str
+    is_corrected: bool = False
 
     @property
     def prescription_problem(self) -> str:
@@ -63,7 +64,8 @@ def segment_rows(segmentation_node: Any) -> tuple[SegmentRow, ...]:
             prescription = "" if role.prescription_gy is None else f"{role.prescription_gy:g}"
             rows.append(SegmentRow(segment_id, name, colour, role.kind, role.standard_name, prescription))
         else:
-            rows.append(SegmentRow(segment_id, name, colour, RoleKind(correction["kind"]), correction["standard_name"], correction["prescription"]))
+            kind = RoleKind(correction["kind"])
+            rows.append(SegmentRow(segment_id, name, colour, kind, correction["standard_name"], correction["prescription"], is_corrected=True))
     return tuple(rows)
 
 

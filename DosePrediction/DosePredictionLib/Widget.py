@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from .BodySegment import BodySegment
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
 from .DvhTables import chart_of
 from .GoalsTable import GoalsTable
@@ -19,8 +20,9 @@ from .PythonPackages import PackagesProtocol, PythonPackages
 from .ResultNodes import RunRequest, goal_set
 from .RunState import RunState, state_label
 from .Section import PanelView, Section
-from .SegmentRoles import SegmentRow, correct_role, segment_rows
-from .StructureTable import StructureTable
+from .SegmentMeasures import SegmentMeasures
+from .SegmentRoles import SegmentRow, segment_rows
+from .StructuresSection import StructuresSection
 from .WorkerProcess import WorkerProcess, WorkerProtocol
 
 
@@ -43,12 +45,14 @@ class Panel(VTKObservationMixin):
         self._is_entered = False
         self._rows: tuple[SegmentRow, ...] = ()
         self._watched: dict[str, Any] = {}
-        self.structures = StructureTable(
-            ui.structuresTable, tuple(goal.structure for goal in goal_set().goals if not goal.structure.startswith("PTV"))
-        )
-        self.structures.edited.connect(self._on_structure_edited)
+        self._measures = SegmentMeasures()
+        self._measures.changed.connect(self._update_soon)
         self.goals = GoalsTable(ui.goalsTable)
-        self.sections: tuple[Section, ...] = ()
+        organs = tuple(goal.structure for goal in goal_set().goals if not goal.structure.startswith("PTV"))
+        self.sections: tuple[Section, ...] = (
+            StructuresSection(ui, organs),
+            BodySegment(ui),
+        )
         self.run = PredictionRun(self._worker)
         self.run.machine.changed.connect(self._on_state_changed)
         self.run.progressed.connect(self._on_progressed)
@@ -77,6 +81,7 @@ class Panel(VTKObservationMixin):
         """The module is being destroyed: nothing may be left observing or running."""
         self.run.abandon()
         self._set_parameters(None)
+        self._measures.stop()
         for section in self.sections:
             section.clean_up()
         self.removeObservers()
@@ -174,10 +179,6 @@ class Panel(VTKObservationMixin):
             parameters.samples = ui.samplesSpinBox.value
             parameters.seed = ui.seedSpinBox.value
 
-    def _on_structure_edited(self, row: SegmentRow) -> None:
-        if self.parameters is not None and self.parameters.segmentation is not None:
-            correct_role(self.parameters.segmentation, row)
-
     # From the parameter node to the widgets
 
     def _update_soon(self) -> None:
@@ -200,17 +201,19 @@ class Panel(VTKObservationMixin):
             ct = parameters.ct if parameters else None
             segmentation = parameters.segmentation if parameters else None
             self._watch("ct", ct, ("ModifiedEvent", "TransformModifiedEvent", "ImageDataModifiedEvent"), self._on_inputs_modified)
-            self._watch("segmentation", segmentation, ("ModifiedEvent",), self._on_inputs_modified)
+            self._watch("segmentation", segmentation, ("ModifiedEvent", "TransformModifiedEvent"), self._on_inputs_modified)
             self._watch("segments", segmentation.GetSegmentation() if segmentation else None, SEGMENT_EVENTS, self._on_inputs_modified)
             self._rows = segment_rows(segmentation)
             self.ui.ctSelector.setCurrentNode(ct)
             self.ui.segmentationSelector.setCurrentNode(segmentation)
-            self.structures.show(self._rows)
             if parameters is not None:
+                self._measures.follow(ct, segmentation, self._rows)
                 self._show_settings(parameters)
+            else:
+                self._measures.stop()
             self._show_results()
             self._show_button()
-            view = PanelView(parameters, self._rows, self.run.machine.is_idle)
+            view = PanelView(parameters, self._rows, self.run.machine.is_idle, self._measures.found)
             for section in self.sections:
                 section.show(view)
         finally:
@@ -246,7 +249,7 @@ class Panel(VTKObservationMixin):
             button.enabled = label.button_enabled
             button.toolTip = _("Stop the prediction; the scene stays as it is.")
             return
-        reasons = missing_inputs(self.parameters, self._rows)
+        reasons = missing_inputs(self.parameters, self._rows, self._measures.found)
         button.enabled = not reasons
         button.toolTip = "\n".join(reasons) or _("Predict the dose that a good plan with these beams would give.")
 
@@ -257,7 +260,7 @@ class Panel(VTKObservationMixin):
             self.run.cancel()
             return
         self._update_if_due()
-        if self.parameters is None or missing_inputs(self.parameters, self._rows) or not self._has_packages():
+        if self.parameters is None or missing_inputs(self.parameters, self._rows, self._measures.found) or not self._has_packages():
             return
         parameters = self.parameters
         self._is_first_result = parameters.dose is None
@@ -319,7 +322,7 @@ class Panel(VTKObservationMixin):
         self.ui.statusLabel.text = text
 
 
-SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified")
+SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified", "SourceRepresentationModified")
 
 
 def _has_chart_view() -> bool:

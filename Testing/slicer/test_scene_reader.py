@@ -172,3 +172,15 @@ def test_the_users_nodes_are_not_changed_by_reading(patient):
     case_of(patient)
     assert np.array_equal(slicer.util.arrayFromVolume(patient.ct), before)
     assert slicer.mrmlScene.GetNumberOfNodes() == count
+
+
+def test_a_segment_beside_the_ct_covers_none_of_its_voxels(patient):
+    patient.segmentation.SetAndObserveTransformNodeID(transform_node(turned(0, (500.0, 0.0, 0.0))).GetID())
+    assert not mask_of(patient, "PTV_6000").any()
+
+
+def test_the_transform_of_a_transform_counts_too(patient, masks):
+    inner, outer = transform_node(turned(0, (-6.0, 0.0, 0.0))), transform_node(turned(0, (0.0, 3.0, 9.0)))
+    inner.SetAndObserveTransformNodeID(outer.GetID())
+    patient.segmentation.SetAndObserveTransformNodeID(inner.GetID())
+    assert np.array_equal(mask_of(patient, "PTV_6000"), np.roll(masks["PTV_6000"], (3, -1, 2), (0, 1, 2)))
