@@ -10,6 +10,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from dose_prediction.case import CaseError, CaseWarning, Grid, PlanCase, RoleKind
+from dose_prediction.case.dose_values import checked_dose
 from dose_prediction.volumes import read_volume
 
 COVERED = 0.999
@@ -25,7 +26,7 @@ def read_dose_file(path: Path | str) -> tuple[NDArray[np.float32], Grid]:
             dose = read_dose(path)
             return dose.dose_gy, dose.grid
     array, grid = read_volume(path)
-    return array.astype(np.float32, copy=False), grid
+    return checked_dose(array, f"Dose {path.name}"), grid
 
 
 def read_dose_for_case(path: Path | str, case: PlanCase) -> NDArray[np.float32]:

@@ -112,8 +112,10 @@ def _segments(path: Path, image: SimpleITK.Image, layer_count: int) -> list[tupl
     for number in numbers:
         texts = {key: _metadata(image, f"Segment{number}_{key}") for key in ("ID", "Name", "Layer", "LabelValue")}
         name = texts["Name"] or texts["ID"]
+        if len(numbers) == layer_count and not texts["Layer"] and not texts["LabelValue"]:  # Slicer 4.10 and before: a layer a segment
+            texts |= {"Layer": str(len(found)), "LabelValue": "1"}
         try:
-            layer, value = int(texts["Layer"] or 0), int(texts["LabelValue"] or 1)
+            layer, value = int(texts["Layer"]), int(texts["LabelValue"])
         except ValueError:
             raise CaseError(f"{path}: segment {name!r} has layer {texts['Layer']!r} and value {texts['LabelValue']!r}; save it again.") from None
         if not 0 <= layer < layer_count:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dose_prediction.case.errors import CaseError
 from dose_prediction.case.grid import Grid
+from dose_prediction.nrrd_header import check_nrrd
 from dose_prediction.output_files import whole_file
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
@@ -53,6 +54,8 @@ def read_image(path: Path | str) -> SimpleITK.Image:
     finally:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(warnings_shown)
     _refuse_truncated_nifti(path, image)
+    if path.suffix.lower() == ".nrrd":
+        check_nrrd(path)
     return image
 
 

@@ -16,11 +16,11 @@ SLICER_SIDE = ("slicer", "qt", "ctk", "vtk", "DosePredictionLib", "DosePredictio
 # report, ...) is the top.
 LAYERS = (
     ("case", "output_files", "resources", "device", "progress"),
-    ("volumes", "region"),
+    ("nrrd_header", "volumes", "region"),
     ("segmentation_files", "openkbp", "dicom"),
     ("case_files", "dose_files", "phantom", "dosimetry", "physics"),
     ("model",),
-    ("prediction", "prediction_cache"),
+    ("prediction", "prediction_cache", "guidance", "trade_offs"),
     ("training",),
 )
 TOP = len(LAYERS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dose_prediction.case import CaseError, CaseWarning, Grid
 from dose_prediction.dicom.elements import number, numbers, read_whole, text
@@ -20,6 +21,7 @@ MAX_VOXELS = 600_000_000
 # Positions are written with a tenth of a millimetre by some scanners.
 POSITION_TOLERANCE_MM = 0.06
 ORIENTATION_TOLERANCE = 1e-3
+UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,15 +230,13 @@ def _hu(data: Dataset, file: DicomFile, rows: int, columns: int) -> NDArray[np.f
     try:
         stored = data.pixel_array
     except Exception as error:  # pydicom has one exception for each way in which pixels can be wrong
-        syntax = getattr(getattr(data, "file_meta", None), "TransferSyntaxUID", None)
-        if syntax is not None and getattr(syntax, "is_compressed", False):
-            raise CaseError(
-                f"{where} is compressed ({getattr(syntax, 'name', syntax)}) and cannot be unpacked; export the CT uncompressed."
-            ) from error
+        syntax = data.file_meta.TransferSyntaxUID  # read_whole sees to it that there is one
+        if syntax not in UNCOMPRESSED:
+            raise CaseError(f"{where} is compressed ({syntax.name}) and cannot be unpacked; export the CT uncompressed.") from error
         raise CaseError(f"{where} has damaged or missing pixels; export or copy it again.") from error
     if stored.shape != (rows, columns):
         raise CaseError(f"{where} has pixels of shape {stored.shape}, not {rows} x {columns}; export it again.")
-    hu = stored.astype(np.float32) * np.float32(number(data, "RescaleSlope", where, 1.0)) + np.float32(number(data, "RescaleIntercept", where, 0.0))
+    hu = stored.astype(np.float32) * np.float32(number(data, "RescaleSlope", where)) + np.float32(number(data, "RescaleIntercept", where))
     return np.maximum(hu, LOWEST_HU)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dose_prediction.case import CaseError, CaseWarning, Grid
+from dose_prediction.case.dose_values import checked_dose
 from dose_prediction.dicom.elements import number, numbers, read_whole, text, values_as_they_are
 from dose_prediction.dicom.study import RT_DOSE
 
@@ -59,8 +60,8 @@ def read_dose(path: Path | str) -> DicomDose:
             (float(spacing[1]), float(spacing[0]), abs(step)),
             tuple(tuple(float(value) for value in row) for row in direction),  # type: ignore[arg-type]
         )
-        dose = np.multiply(stored, scaling, dtype=np.float64).astype(np.float32)
-        return DicomDose(dose, grid, text(data, "FrameOfReferenceUID"), text(data, "DoseSummationType").upper())
+        dose = np.multiply(stored, scaling, dtype=np.float64)
+        return DicomDose(checked_dose(dose, where), grid, text(data, "FrameOfReferenceUID"), text(data, "DoseSummationType").upper())
 
 
 def _check_kind(data: Dataset, where: str) -> None:
@@ -85,8 +86,6 @@ def _stored(data: Dataset, where: str) -> NDArray[np.integer]:
         stored: NDArray[np.integer] = np.asarray(data.pixel_array).reshape(shape)
     except Exception as error:  # pydicom has one exception for each way in which pixels can be wrong
         raise CaseError(f"{where} has damaged or missing pixels for {' x '.join(map(str, shape))} voxels; export or copy it again.") from error
-    if stored.min() < 0:
-        raise CaseError(f"{where} holds negative doses; export it again.")
     return stored
 
 

@@ -30,6 +30,7 @@ def values_as_they_are() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
+            warnings.filterwarnings("error", message=".*End of file reached", module="pydicom")  # what follows is lost
             yield
     finally:
         log.setLevel(level)
@@ -96,12 +97,15 @@ def numbers(data: Dataset, keyword: str, where: str, count: int | None = None) -
 
 
 def items(data: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence; none if it is absent or unreadable."""
+    """The items of a sequence; none if it is absent.  Raises CaseError if it cannot be read."""
     try:
         found = data.get(keyword)
-        return [item for item in found if isinstance(item, Dataset)] if found is not None else []
-    except Exception:  # a sequence that cannot be read holds nothing that can be used
-        return []
+        listed = list(found) if found is not None and found != b"" else []
+    except Exception as error:  # pydicom trips over damaged bytes in many ways
+        raise CaseError(f"The {_spaced(keyword)} of a DICOM file is damaged ({_reason(error)}); export it again.") from error
+    if not all(isinstance(item, Dataset) for item in listed):
+        raise CaseError(f"The {_spaced(keyword)} of a DICOM file holds no items but other values; export it again.")
+    return listed
 
 
 def decimal(value: float) -> str:

@@ -19,6 +19,8 @@ from dose_prediction.dicom.elements import items, number, numbers, text
 FLAT_MM = 0.1
 CROSSING_PART = 0.02
 TIE = 1e-3  # in slices
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
+_WITHOUT_VOLUME = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +48,18 @@ def read_structures(structure_set: Dataset, ct: CtVolume) -> tuple[DrawnStructur
     """
     if abs(ct.grid.direction[2][2]) < 0.999:
         raise CaseError("The CT's slices are not axial; contours are read on axial slices only. Export the structures on the axial CT.")
-    by_number = {int(number(roi, "ROINumber", "A structure")): roi for roi in items(structure_set, "StructureSetROISequence")}
+    by_number = _by_number(structure_set, "StructureSetROISequence", "ROINumber")
     if not by_number:
         raise CaseError("The structure set names no structure; export it again with its structures.")
     types = {_number(item, "ReferencedROINumber"): text(item, "RTROIInterpretedType") for item in items(structure_set, "RTROIObservationsSequence")}
-    drawn = {_number(item, "ReferencedROINumber"): item for item in items(structure_set, "ROIContourSequence")}
+    drawn = _by_number(structure_set, "ROIContourSequence", "ReferencedROINumber")
+    if drawn.keys() - by_number.keys():
+        _warn(f"The structure set has contours of structures without a name (numbers {sorted(drawn.keys() - by_number.keys())}); left out.")
     _check_images(structure_set, drawn, ct)
     found: list[DrawnStructure] = []
     empty: list[str] = []
     for roi_number, roi in by_number.items():
-        name = text(roi, "ROIName") or f"Structure {roi_number}"
+        name = text(roi, "ROIName") or _invented_name(roi_number)
         _check_frame(name, text(roi, "ReferencedFrameOfReferenceUID"), ct)
         contours = _contours(name, drawn.get(roi_number), ct.grid)
         if contours is None:
@@ -101,9 +105,11 @@ def _contours(name: str, roi: Dataset | None, grid: Grid) -> list[_Contour] | No
     repeated = open_lines = not_flat = 0
     for contour in given:
         kind = text(contour, "ContourGeometricType").upper()
-        if kind not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR"):
+        if kind in _WITHOUT_VOLUME:
             open_lines += kind != "POINT"
             continue
+        if kind not in _CLOSED:
+            raise CaseError(f"A contour of {name!r} is of the unknown kind {kind!r} (Contour Geometric Type); export the structures again.")
         points = _points(name, contour)
         if len(points) < 3:
             continue  # no area
@@ -134,6 +140,8 @@ def _contours(name: str, roi: Dataset | None, grid: Grid) -> list[_Contour] | No
 def _points(name: str, contour: Dataset) -> NDArray[np.float64]:
     """Corners (n, 3) in LPS mm, without a last one that repeats the first."""
     values = numbers(contour, "ContourData", f"A contour of {name!r}")
+    if not len(values):
+        raise CaseError(f"A contour of {name!r} has no points (Contour Data); export the structures again.")
     if len(values) % 3:
         raise CaseError(f"A contour of {name!r} has {len(values)} coordinates, no multiple of 3; export the structures again.")
     points = values.reshape(-1, 3)
@@ -209,8 +217,23 @@ def _cross(polygons: Sequence[Polygon], together: NDArray[np.bool_]) -> bool:
     return False
 
 
+def _by_number(structure_set: Dataset, sequence: str, keyword: str) -> dict[int, Dataset]:
+    found: dict[int, Dataset] = {}
+    for item in items(structure_set, sequence):
+        roi_number = int(number(item, keyword, "A structure"))
+        if roi_number in found:
+            raise CaseError(f"Two structures of the structure set have the number {roi_number}; export the structures again.")
+        found[roi_number] = item
+    return found
+
+
 def _number(item: Dataset, keyword: str) -> int:
     return int(number(item, keyword, "The structure set", default=-1))
+
+
+def _invented_name(roi_number: int) -> str:
+    _warn(f"Structure number {roi_number} has no name; it is called 'Structure {roi_number}' here.")
+    return f"Structure {roi_number}"
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:
