@@ -8,12 +8,14 @@ import torch
 
 from dose_prediction.case import Beam, CaseError, Grid
 from dose_prediction.physics.beam_frame import beam_frame
+from dose_prediction.physics.density import Medium
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
 from dose_prediction.physics.machine import photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
 from dose_prediction.physics.ray_tracing import radiological_depth
 
 WATER = Grid((80, 140, 80), origin_mm=(-98.75, 0.0, -98.75), spacing_mm=(2.5, 2.5, 2.5))  # surface at y = -1.25 mm
+WATER_BLOCK = Medium(np.ones(WATER.shape, np.float32), WATER)
 SURFACE_MM = -1.25
 MACHINE = photon_machine(6.0).with_kernel_radius(100.0)
 
@@ -37,7 +39,7 @@ def open_field(points: np.ndarray, beams: tuple[Beam, ...] = (Beam(0),), ssd_mm:
     """
     isocentre = (0.0, SURFACE_MM + 1000.0 - ssd_mm, 0.0)
     target = square_target(side_mm, 1000.0 - ssd_mm)
-    setup = set_up_beams(beams, isocentre, np.ones(WATER.shape, np.float32), WATER, points, target, MACHINE)
+    setup = set_up_beams(beams, isocentre, WATER_BLOCK, points, target, MACHINE)
     return setup.dose(setup.open_beamlets.float()).numpy()
 
 
@@ -65,7 +67,7 @@ def test_inverse_square_of_the_distance_from_the_source() -> None:
     for ssd in (850.0, 950.0):
         target = square_target(95.0, 1000.0 - ssd)
         isocentre = (0.0, SURFACE_MM + 1000.0 - ssd, 0.0)
-        setup = set_up_beams((Beam(0),), isocentre, np.ones(WATER.shape, np.float32), WATER, on_axis(depth), target, MACHINE)
+        setup = set_up_beams((Beam(0),), isocentre, WATER_BLOCK, on_axis(depth), target, MACHINE)
         ratios[ssd] = setup.depth_weights[0, :, 0].numpy()
     assert ratios[850.0] / ratios[950.0] == pytest.approx(((950.0 + 50) / (850.0 + 50)) ** 2, rel=2e-3)
 
@@ -75,7 +77,7 @@ def test_radiological_depth_counts_density_times_path() -> None:
     density[:, 20:40] = 0.25  # a slab of lung, 50 mm thick, from 50 mm depth
     points = on_axis(np.array([30.0, 75.0, 150.0]))
     frame = beam_frame(Beam(0), (0.0, 0.0, 0.0), 1000.0)
-    depth, ssd = radiological_depth(torch.from_numpy(density), WATER, frame, *frame.project(points))
+    depth, ssd = radiological_depth(Medium(density, WATER), frame, *frame.project(points))
     assert depth == pytest.approx([30.0, 50 + 0.25 * 25, 100 + 0.25 * 50], abs=0.8)
     assert ssd == pytest.approx(1000.0 + SURFACE_MM, abs=3.0)
 
@@ -83,7 +85,7 @@ def test_radiological_depth_counts_density_times_path() -> None:
 def test_radiological_depth_of_an_oblique_ray_is_its_slanted_path() -> None:
     points = np.array([[60.0, 100.0 + SURFACE_MM, 0.0]])
     frame = beam_frame(Beam(0), (0.0, SURFACE_MM, 0.0), 1000.0)
-    depth, _ = radiological_depth(torch.from_numpy(np.ones(WATER.shape, np.float32)), WATER, frame, *frame.project(points))
+    depth, _ = radiological_depth(WATER_BLOCK, frame, *frame.project(points))
     slant = np.hypot(100.0, 60.0 * 100.0 / 1100.0)
     assert depth == pytest.approx([slant], abs=0.8)
 
@@ -123,7 +125,7 @@ def test_the_side_that_the_beam_enters_gets_more_dose() -> None:
     points = np.array([[110.0, 15.0, 5.0], [-60.0, 15.0, 5.0], [45.0, -80.0, 5.0], [45.0, 110.0, 5.0]])
     left, right, anterior, posterior = 0, 1, 2, 3
     for angle, entered, left_behind in ((90, left, right), (270, right, left), (0, anterior, posterior), (180, posterior, anterior)):
-        setup = set_up_beams((Beam(angle),), (45.0, 15.0, 5.0), np.ones(block.shape, np.float32), block, points, target, MACHINE)
+        setup = set_up_beams((Beam(angle),), (45.0, 15.0, 5.0), Medium(np.ones(block.shape, np.float32), block), points, target, MACHINE)
         dose = setup.dose(setup.open_beamlets.float()).numpy()
         assert dose[entered] > 1.5 * dose[left_behind]
         assert dose[entered] == dose.max()
@@ -141,8 +143,8 @@ def test_dose_is_the_same_when_patient_and_beam_are_rotated_together() -> None:
     points = rng.uniform(-60, 60, (200, 3))
     target = np.array([20.0, -15.0, 5.0]) + rng.uniform(-15, 15, (40, 3))
     isocentre = target.mean(0)
-    setup = set_up_beams((Beam(30),), tuple(isocentre), density, straight, points, target, MACHINE)
-    other = set_up_beams((Beam(50),), tuple(turn @ isocentre), density, turned, points @ turn.T, target @ turn.T, MACHINE)
+    setup = set_up_beams((Beam(30),), tuple(isocentre), Medium(density, straight), points, target, MACHINE)
+    other = set_up_beams((Beam(50),), tuple(turn @ isocentre), Medium(density, turned), points @ turn.T, target @ turn.T, MACHINE)
     dose, rotated = (each.dose(each.open_beamlets.float()).numpy() for each in (setup, other))
     assert rotated == pytest.approx(dose, abs=0.01 * float(dose.max()))
 
@@ -152,7 +154,7 @@ def small_plan(dtype: torch.dtype = torch.float64) -> tuple[PencilBeams, VoxelGo
     rng = np.random.default_rng(0)
     points = rng.uniform(-40, 40, (60, 3))
     target = np.abs(points).max(axis=1) < 25
-    beams = set_up_beams((Beam(0), Beam(110)), (0.0, 0.0, 0.0), np.ones(block.shape, np.float32), block, points, points[target], MACHINE)
+    beams = set_up_beams((Beam(0), Beam(110)), (0.0, 0.0, 0.0), Medium(np.ones(block.shape, np.float32), block), points, points[target], MACHINE)
     exact = PencilBeams(
         beams.open_beamlets,
         beams.responses.to(torch.complex128),

@@ -30,6 +30,11 @@ class BeamFrame:
     def source_mm(self) -> Vector:
         return self.isocentre_mm - self.source_axis_mm * self.w
 
+    @property
+    def key(self) -> tuple[float, ...]:
+        """Numbers that two frames share exactly where they are the same."""
+        return (*self.isocentre_mm.tolist(), *self.u.tolist(), *self.v.tolist(), *self.w.tolist(), self.source_axis_mm)
+
     def project(self, points_mm: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Divergent projection of LPS points (n, 3): coordinates u and v on the isocentre plane and distance from the source along the axis, mm."""
         axes = np.stack([self.u, self.v, self.w], axis=1).astype(np.float32)

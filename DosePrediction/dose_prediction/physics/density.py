@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
+
+from dose_prediction.case.grid import Grid
 
 # Electron density relative to water against HU: a typical scanner curve from air over lung, adipose, water, muscle and bone to metal
 # (points in the range of Schneider, Pedroni and Lomax, Phys. Med. Biol. 41, 111, 1996).
@@ -24,3 +29,24 @@ def relative_electron_density(ct_hu: NDArray[np.float32], body: NDArray[np.bool_
     index = np.clip(np.rint(ct_hu - CURVE_HU[0]), 0, len(table) - 1).astype(np.int32)
     density = table[index]
     return density if body is None else np.where(body, density, np.float32(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Medium:
+    """What the beams pass through: relative electron density (z, y, x) on `grid`; nothing attenuates outside the grid."""
+
+    density: NDArray[np.float32]
+    grid: Grid
+
+    @property
+    def nbytes(self) -> int:
+        return self.density.nbytes
+
+    @cached_property
+    def attenuating_corners_mm(self) -> NDArray[np.float64]:
+        """Corners (8, 3) in LPS of the box outside which the interpolated density is zero; of the whole grid where nothing attenuates."""
+        ranges = []
+        for axis, size in enumerate(self.density.shape):
+            filled = np.flatnonzero(self.density.any(axis=tuple(other for other in range(3) if other != axis)))
+            ranges.append((filled[0] - 1, filled[-1] + 1) if len(filled) else (0, size - 1))
+        return self.grid.world_from_index(np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3))

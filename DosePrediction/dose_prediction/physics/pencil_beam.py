@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from dose_prediction.case.beam import Beam
-from dose_prediction.case.grid import Grid
-from dose_prediction.physics.beam_frame import beam_frame
+from dose_prediction.physics.beam_frame import BeamFrame, beam_frame
+from dose_prediction.physics.beam_trace import BeamTrace, trace_beam
+from dose_prediction.physics.density import Medium
 from dose_prediction.physics.machine import Machine
-from dose_prediction.physics.ray_tracing import radiological_depth
+from dose_prediction.physics.trace_cache import TraceCache, digest_of
 
 PLANE_PITCH_MM = 2.5  # sampling of the convolved planes
 
@@ -70,27 +71,26 @@ class PencilBeams:
 def set_up_beams(
     beams: tuple[Beam, ...],
     isocentre_mm: tuple[float, float, float],
-    density: NDArray[np.float32],
-    grid: Grid,
+    medium: Medium,
     points_mm: NDArray[np.floating],
     target_points_mm: NDArray[np.floating],
     machine: Machine,
     margin_mm: float = 6.0,
     on_beam: Callable[[int], None] | None = None,
+    cache: TraceCache | None = None,
 ) -> PencilBeams:
     """Trace every beam to `points_mm` (n, 3) and open the beamlets within `margin_mm` of the projected target points (m, 3).
 
-    `on_beam` is called with the number of beams done and may raise to stop.
+    `on_beam` is called with the number of beams done and may raise to stop; `cache` holds the traces of earlier calls.
     """
-    density_volume = torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))
+    trace = _tracer(medium, points_mm, cache)
     traced = []
     for number, beam in enumerate(beams, start=1):
         frame = beam_frame(beam, isocentre_mm, machine.source_axis_mm)
-        u, v, distance = frame.project(points_mm)
-        depth, ssd = radiological_depth(density_volume, grid, frame, u, v, distance)
-        weights = machine.depth_components(depth) * (machine.source_axis_mm / distance) ** 2
+        way = trace(frame)
+        weights = machine.depth_components(way.depth) * (machine.source_axis_mm / way.distance) ** 2
         aperture = _aperture(*frame.project(target_points_mm)[:2], machine, margin_mm)
-        traced.append((u, v, weights, machine.beamlet_responses(ssd, PLANE_PITCH_MM), aperture))
+        traced.append((way.u, way.v, weights, machine.beamlet_responses(way.ssd, PLANE_PITCH_MM), aperture))
         if on_beam is not None:
             on_beam(number)
 
@@ -116,6 +116,14 @@ def set_up_beams(
         torch.from_numpy(positions),
         torch.from_numpy(np.stack([weights for _, _, weights, _, _ in traced])),
     )
+
+
+def _tracer(medium: Medium, points_mm: NDArray[np.floating], cache: TraceCache | None) -> Callable[[BeamFrame], BeamTrace]:
+    """Traces beams to the points, or recalls how they were traced."""
+    if cache is None:
+        return lambda frame: trace_beam(medium, frame, points_mm)
+    scene = digest_of(medium.density, points_mm), medium.grid
+    return lambda frame: cache.recall((*scene, frame.key), lambda: trace_beam(medium, frame, points_mm))
 
 
 def _aperture(u: NDArray[np.float32], v: NDArray[np.float32], machine: Machine, margin_mm: float) -> tuple[float, float, NDArray[np.bool_]]:

@@ -17,10 +17,11 @@ from scipy import ndimage
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case.beam_notation import energy_in_words
 from dose_prediction.case.body import find_body
-from dose_prediction.physics.density import relative_electron_density
+from dose_prediction.physics.density import Medium, relative_electron_density
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
 from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
+from dose_prediction.physics.trace_cache import TraceCache, digest_of
 from dose_prediction.region import PlanningRegion
 
 Values = NDArray[np.float32]
@@ -83,8 +84,17 @@ class TracedBeams:
     body: NDArray[np.bool_]
 
 
-def trace_beams(case: PlanCase, region: PlanningRegion, machine: Machine | None = None, on_beam: Callable[[int], None] | None = None) -> TracedBeams:
-    """Ray-trace the CT of `case` for its beams.  `on_beam` is called with the number of beams done and may raise to stop."""
+def trace_beams(
+    case: PlanCase,
+    region: PlanningRegion,
+    machine: Machine | None = None,
+    on_beam: Callable[[int], None] | None = None,
+    cache: TraceCache | None = None,
+) -> TracedBeams:
+    """Ray-trace the CT of `case` for its beams.
+
+    `on_beam` is called with the number of beams done and may raise to stop; `cache` keeps what is traced for later calls.
+    """
     energies = sorted({energy_in_words(beam) for beam in case.fields})
     if len(energies) > 1:
         raise CaseError(f"The beams have {len(energies)} energies ({', '.join(energies)}); give all beams of a plan one energy.")
@@ -94,18 +104,26 @@ def trace_beams(case: PlanCase, region: PlanningRegion, machine: Machine | None 
     target = body & (region.prescription_map_gy > 0)
     if not target.any():
         raise CaseError("No voxel of a target lies inside the body; check the body contour and the targets.")
-    density = relative_electron_density(case.ct_hu, find_body(case.ct_hu, case.grid) | case.body)
     beams = set_up_beams(
         case.fields,
         case.isocentre,
-        density,
-        case.grid,
+        _medium(case, cache),
         region.grid.world_from_index(np.argwhere(body)).astype(np.float32),
         region.grid.world_from_index(np.argwhere(target)).astype(np.float32),
         machine or photon_machine(case.fields[0].energy_mv),
         on_beam=on_beam,
+        cache=cache,
     )
     return TracedBeams(beams, body)
+
+
+def _medium(case: PlanCase, cache: TraceCache | None) -> Medium:
+    """The patient as beams see it: all of the CT inside the skin or the body contour."""
+
+    def make() -> Medium:
+        return Medium(relative_electron_density(case.ct_hu, find_body(case.ct_hu, case.grid) | case.body), case.grid)
+
+    return make() if cache is None else cache.recall((digest_of(case.ct_hu, case.body), case.grid), make)
 
 
 def physics_prior(
