@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_prediction.case import Beam, CaseError, equispaced_beams, parse_beams
+from slicer.i18n import tr as _
+
+from dose_prediction.case import Arc, Beam, CaseError, equispaced_beams, parse_beams
+
+from .PlanBeams import PlanBeam, all_on, beams_as_text, beams_from_text
 
 CT_ROLE = "CT"
 SEGMENTATION_ROLE = "Segmentation"
@@ -56,51 +60,36 @@ class Parameters:
         self._set_reference(GOALS_ROLE, table_node)
 
     @property
-    def beams_from_angles(self) -> bool:
-        """True where the beams are a list of gantry angles, false where they are a number of equispaced ones."""
-        return self._text("BeamsFrom") == "angles"
+    def plan_beams(self) -> tuple[PlanBeam, ...]:
+        """All beams, those that are off, too; CaseError where they cannot be read."""
+        text = self.node.GetParameter("Beams")
+        return beams_from_text(text) if text else all_on(self._beams_of_older_scenes())
 
-    @beams_from_angles.setter
-    def beams_from_angles(self, value: bool) -> None:
-        self._set_text("BeamsFrom", "angles" if value else "count")
-
-    @property
-    def beam_count(self) -> int:
-        return int(self._text("BeamCount"))
-
-    @beam_count.setter
-    def beam_count(self, value: int) -> None:
-        self._set_text("BeamCount", str(int(value)))
+    @plan_beams.setter
+    def plan_beams(self, beams: tuple[PlanBeam, ...]) -> None:
+        self.node.SetParameter("Beams", beams_as_text(beams))
 
     @property
-    def start_angle_deg(self) -> float:
-        return float(self._text("StartAngle"))
-
-    @start_angle_deg.setter
-    def start_angle_deg(self, value: float) -> None:
-        self._set_text("StartAngle", f"{float(value):g}")
-
-    @property
-    def angles(self) -> str:
-        return self._text("Angles")
-
-    @angles.setter
-    def angles(self, value: str) -> None:
-        self._set_text("Angles", value)
-
-    @property
-    def beams(self) -> tuple[Beam, ...]:
-        """The beams that are asked for; CaseError where the list of angles cannot be read."""
-        return parse_beams(self.angles) if self.beams_from_angles else equispaced_beams(self.beam_count, self.start_angle_deg)
+    def beams(self) -> tuple[Beam | Arc, ...]:
+        """The beams that are on; CaseError where they cannot be read."""
+        return tuple(one.beam for one in self.plan_beams if one.is_on)
 
     @property
     def beams_problem(self) -> str:
-        """Why the beams cannot be read, as a sentence; empty if they can."""
+        """Why there are no beams to plan with, as a sentence; empty if there are."""
         try:
-            _beams = self.beams
+            beams = self.plan_beams
         except CaseError as error:
             return str(error)
-        return ""
+        if any(one.is_on for one in beams):
+            return ""
+        return _("Every beam is switched off; switch one on.") if beams else _("The plan has no beam; add one, or choose a template.")
+
+    def _beams_of_older_scenes(self) -> tuple[Beam | Arc, ...]:
+        """Beams as they were kept before they had a table: a number of equispaced ones, or a list of angles."""
+        if self._text("BeamsFrom") == "angles":
+            return parse_beams(self._text("Angles"))
+        return equispaced_beams(int(self._text("BeamCount")), float(self._text("StartAngle")))
 
     @property
     def device(self) -> str:

@@ -9,9 +9,11 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
 from .DvhTables import chart_of
+from .Fingerprints import Fingerprints
 from .GoalsTable import GoalsTable
 from .MissingInputs import missing_inputs
 from .Parameters import DEVICES, Parameters
@@ -22,6 +24,7 @@ from .RunState import RunState, state_label
 from .Section import PanelView, Section
 from .SegmentMeasures import SegmentMeasures
 from .SegmentRoles import SegmentRow, segment_rows
+from .Staleness import Staleness
 from .StructuresSection import StructuresSection
 from .WorkerProcess import WorkerProcess, WorkerProtocol
 
@@ -49,11 +52,16 @@ class Panel(VTKObservationMixin):
         self._measures.changed.connect(self._update_soon)
         self.goals = GoalsTable(ui.goalsTable)
         organs = tuple(goal.structure for goal in goal_set().goals if not goal.structure.startswith("PTV"))
+        fingerprints = Fingerprints()
+        self.staleness = Staleness(ui, fingerprints, self._update_by_itself)
+        self.staleness.changed.connect(self._show_button)
         self.sections: tuple[Section, ...] = (
             StructuresSection(ui, organs),
             BodySegment(ui),
+            BeamsSection(ui.planCollapsibleButton),
+            self.staleness,
         )
-        self.run = PredictionRun(self._worker)
+        self.run = PredictionRun(self._worker, fingerprints)
         self.run.machine.changed.connect(self._on_state_changed)
         self.run.progressed.connect(self._on_progressed)
         self.run.finished.connect(self._on_finished)
@@ -92,10 +100,6 @@ class Panel(VTKObservationMixin):
         ui.ctSelector.currentNodeChanged.connect(self._on_ct_selected)
         ui.segmentationSelector.currentNodeChanged.connect(self._on_segmentation_selected)
         for widget_signal in (
-            ui.anglesRadioButton.toggled,
-            ui.beamCountSpinBox.valueChanged,
-            ui.startAngleSpinBox.valueChanged,
-            ui.anglesLineEdit.textChanged,
             ui.deviceComboBox.currentIndexChanged,
             ui.samplesSpinBox.valueChanged,
             ui.seedSpinBox.valueChanged,
@@ -171,10 +175,6 @@ class Panel(VTKObservationMixin):
             return
         ui, parameters = self.ui, self.parameters
         with slicer.util.NodeModify(parameters.node):
-            parameters.beams_from_angles = ui.anglesRadioButton.checked
-            parameters.beam_count = ui.beamCountSpinBox.value
-            parameters.start_angle_deg = ui.startAngleSpinBox.value
-            parameters.angles = ui.anglesLineEdit.text
             parameters.device = DEVICES[ui.deviceComboBox.currentIndex]
             parameters.samples = ui.samplesSpinBox.value
             parameters.seed = ui.seedSpinBox.value
@@ -221,19 +221,9 @@ class Panel(VTKObservationMixin):
 
     def _show_settings(self, parameters: Parameters) -> None:
         ui = self.ui
-        by_angles = parameters.beams_from_angles
-        ui.anglesRadioButton.checked = by_angles
-        ui.countRadioButton.checked = not by_angles
-        ui.beamCountSpinBox.value = parameters.beam_count
-        ui.startAngleSpinBox.value = parameters.start_angle_deg
-        if ui.anglesLineEdit.text != parameters.angles:
-            ui.anglesLineEdit.text = parameters.angles
-        ui.beamCountSpinBox.enabled = ui.startAngleSpinBox.enabled = not by_angles
-        ui.anglesLineEdit.enabled = by_angles
         ui.deviceComboBox.currentIndex = DEVICES.index(parameters.device)
         ui.samplesSpinBox.value = parameters.samples
         ui.seedSpinBox.value = parameters.seed
-        ui.beamsLabel.text = _beams_in_words(parameters)
 
     def _show_results(self) -> None:
         dose = self.parameters.dose if self.parameters else None
@@ -251,6 +241,8 @@ class Panel(VTKObservationMixin):
             return
         reasons = missing_inputs(self.parameters, self._rows, self._measures.found)
         button.enabled = not reasons
+        if self.staleness.is_stale:
+            button.text = _("Update")
         button.toolTip = "\n".join(reasons) or _("Predict the dose that a good plan with these beams would give.")
 
     # The run
@@ -262,20 +254,17 @@ class Panel(VTKObservationMixin):
         self._update_if_due()
         if self.parameters is None or missing_inputs(self.parameters, self._rows, self._measures.found) or not self._has_packages():
             return
-        parameters = self.parameters
-        self._is_first_result = parameters.dose is None
-        self.run.start(
-            RunRequest(
-                parameters,
-                parameters.ct,
-                parameters.segmentation,
-                self._rows,
-                parameters.beams,
-                parameters.samples,
-                parameters.seed,
-                parameters.device,
-            )
-        )
+        self._start(is_automatic=False)
+
+    def _start(self, is_automatic: bool) -> None:
+        assert self.parameters is not None
+        self._is_first_result = self.parameters.dose is None
+        self.run.start(RunRequest.of(self.parameters, self._rows, is_automatic))
+
+    def _update_by_itself(self) -> None:
+        """Predict again without being asked for, where nothing keeps a run from starting."""
+        if self.run.machine.is_idle and not missing_inputs(self.parameters, self._rows, self._measures.found) and not self._packages.missing():
+            self._start(is_automatic=True)
 
     def _has_packages(self) -> bool:
         missing = self._packages.missing()
@@ -334,14 +323,6 @@ def _has_chart_view() -> bool:
 def _event_id(observed: Any, name: str) -> Any:
     """The number of a MRML or segmentation event; VTK's own go by name."""
     return name if name == "ModifiedEvent" else getattr(observed, name)
-
-
-def _beams_in_words(parameters: Parameters) -> str:
-    if parameters.beams_problem:
-        return parameters.beams_problem
-    beams = parameters.beams
-    angles = ", ".join(f"{beam.gantry_deg:g}°" + (f"/{beam.couch_deg:g}°" if beam.couch_deg else "") for beam in beams[:12])
-    return _("{count} beams: {angles}").format(count=len(beams), angles=angles + (", …" if len(beams) > 12 else ""))
 
 
 def _provenance_in_words(provenance: dict[str, Any]) -> str:

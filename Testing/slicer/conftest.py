@@ -152,6 +152,11 @@ class User:
         slicer.app.processEvents()
         return self.panel.ui
 
+    def find(self, name: str) -> Any:
+        """A widget of any section, by its name, once the panel has heard of what happened."""
+        slicer.app.processEvents()
+        return slicer.util.findChild(self._widget, name)
+
     def leave(self) -> None:
         """What Slicer does to a panel when it closes."""
         self.panel.clean_up()
@@ -169,6 +174,11 @@ class User:
     @property
     def reasons(self) -> str:
         return str(self.button.toolTip)
+
+    def section(self, kind: type) -> Any:
+        """The widgets of a section, once the panel has heard of what happened."""
+        slicer.app.processEvents()
+        return next(section for section in self.panel.sections if isinstance(section, kind)).ui
 
     def select(self, patient: Patient) -> None:
         self.ui.ctSelector.setCurrentNode(patient.ct)

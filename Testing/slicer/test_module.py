@@ -10,6 +10,7 @@ import pytest
 import slicer
 
 import slicer_bench
+from DosePredictionLib.BeamsSection import BeamsSection
 
 MODULE = slicer_bench.MODULE_FOLDER
 
@@ -66,10 +67,11 @@ def test_the_self_test_passes():
 
 def test_every_input_has_a_tooltip_and_angles_say_degrees(widget):
     ui = widget.panel.ui
-    inputs = (ui.ctSelector, ui.segmentationSelector, ui.beamCountSpinBox, ui.startAngleSpinBox, ui.anglesLineEdit)
+    beams = next(section.ui for section in widget.panel.sections if isinstance(section, BeamsSection))
+    inputs = (ui.ctSelector, ui.segmentationSelector, beams.beamCountSpinBox, beams.startAngleSpinBox, beams.anglesLineEdit)
     for field in (*inputs, ui.deviceComboBox, ui.samplesSpinBox, ui.seedSpinBox):
         assert field.toolTip
-    assert "degrees" in ui.startAngleSpinBox.toolTip
+    assert "degrees" in beams.startAngleSpinBox.toolTip
 
 
 def coloured(pixels):

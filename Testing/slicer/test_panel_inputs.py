@@ -109,28 +109,6 @@ def test_corrections_belong_to_the_segment_and_stay_when_it_is_renamed(user, pat
     assert user.table()[4] == ("voice box", "Organ: Larynx", "")
 
 
-def test_beams_are_counted_or_listed_and_the_panel_says_which(user, patient, worker):
-    user.select(patient)
-    user.ui.beamCountSpinBox.value = 4
-    user.ui.startAngleSpinBox.value = 10
-    assert user.ui.beamsLabel.text == "4 beams: 10°, 100°, 190°, 280°"
-    user.ui.anglesRadioButton.checked = True
-    user.ui.anglesLineEdit.text = "0, 50, ..., 150, 30/90"
-    assert user.ui.beamsLabel.text == "5 beams: 0°, 50°, 100°, 150°, 30°/90°"
-    user.press()
-    user.wait_for(lambda: worker.names == ["predict"])
-    assert [beam.gantry_deg for beam in read_case(worker.calls[0][1]).beams] == [0, 50, 100, 150, 30]
-
-
-def test_beams_that_cannot_be_read_are_a_reason_not_to_predict(user, patient):
-    user.select(patient)
-    user.ui.anglesRadioButton.checked = True
-    user.ui.anglesLineEdit.text = "0, forty"
-    assert not user.button.enabled
-    assert "forty" in user.reasons
-    assert "forty" in user.ui.beamsLabel.text
-
-
 def test_device_samples_and_seed_reach_the_worker(user, patient, worker):
     user.select(patient)
     user.ui.deviceComboBox.currentIndex = 1
@@ -145,18 +123,14 @@ def test_settings_and_corrections_come_back_with_a_saved_scene(user, patient, tm
     user.select(patient)
     user.choose_role("couch marker", "Target")
     user.type_prescription("couch marker", "45")
-    user.ui.anglesRadioButton.checked = True
-    user.ui.anglesLineEdit.text = "0, 90, 180"
     user.ui.samplesSpinBox.value = 5
     path = str(tmp_path / "plan.mrb")
     assert slicer.util.saveScene(path)
     slicer.mrmlScene.Clear(0)
-    assert user.ui.anglesLineEdit.text == "0, 40, ..., 320"
     assert user.table() == []
     slicer.util.loadScene(path)
     assert user.ui.ctSelector.currentNode().GetName() == "Planning CT"
     assert user.table()[4] == ("couch marker", "Target", "45")
-    assert user.ui.anglesLineEdit.text == "0, 90, 180"
     assert user.ui.samplesSpinBox.value == 5
     assert user.button.enabled
 

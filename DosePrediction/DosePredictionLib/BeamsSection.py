@@ -1,0 +1,143 @@
+"""The panel's beams: their table, and the quick ways to fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from dose_prediction.case import TEMPLATES, Beam, CaseError, check_beams, equispaced_beams, parse_beams
+from dose_prediction.case.beam_notation import energy_in_words
+from dose_prediction.physics.machine import PHOTON_FILES
+
+from .BeamTable import BeamTable
+from .Parameters import Parameters
+from .PlanBeams import PlanBeam, all_on, as_arc
+from .Section import PanelView, load_section
+from .StructureTable import DOUBTFUL, PREVENTS
+
+
+class BeamsSection:
+    """Shows and changes `Parameters.plan_beams`; what is refused is said in `beamsLabel` until the next change."""
+
+    def __init__(self, container: Any) -> None:
+        self.ui = ui = load_section(container, "Beams.ui")
+        self._parameters: Parameters | None = None
+        self._refused = ""
+        self._is_updating = False
+        self._table = BeamTable(ui.beamsTable)
+        self._table.edited.connect(self._set)
+        self._table.refused.connect(self._refuse)
+        ui.templateComboBox.addItem(_("Template…"))
+        for template in TEMPLATES:
+            ui.templateComboBox.addItem(_(template.name))
+        for energy_mv in sorted(PHOTON_FILES):
+            ui.energyComboBox.addItem(f"{energy_mv:g} MV")
+        ui.templateComboBox.connect("activated(int)", self._on_template)
+        ui.energyComboBox.connect("activated(int)", self._on_energy)
+        ui.equispacedButton.clicked.connect(self._on_equispaced)
+        ui.anglesButton.clicked.connect(self._on_angles)
+        ui.anglesLineEdit.returnPressed.connect(self._on_angles)
+        ui.addFieldButton.clicked.connect(lambda: self._add(Beam(0.0)))
+        ui.addArcButton.clicked.connect(lambda: self._add(as_arc(Beam(0.0), is_clockwise=True)))
+        ui.duplicateButton.clicked.connect(self._on_duplicate)
+        ui.removeButton.clicked.connect(self._on_remove)
+
+    def show(self, view: PanelView) -> None:
+        if view.parameters is None or self._parameters is None or view.parameters.node is not self._parameters.node:
+            self._refused = ""
+        self._parameters = view.parameters
+        beams = self._beams()
+        self._table.show(beams)
+        self._show_energy(beams)
+        self.ui.beamsLabel.text = self._sentences(beams)
+        self.ui.beamsLabel.visible = bool(self.ui.beamsLabel.text)
+        self.ui.duplicateButton.enabled = self.ui.removeButton.enabled = bool(beams)
+
+    def clean_up(self) -> None:
+        self._parameters = None
+
+    def _beams(self) -> tuple[PlanBeam, ...]:
+        """None where the scene's cannot be read, which `beams_problem` tells."""
+        if self._parameters is None:
+            return ()
+        try:
+            return self._parameters.plan_beams
+        except CaseError:
+            return ()
+
+    def _show_energy(self, beams: tuple[PlanBeam, ...]) -> None:
+        energies = {energy_in_words(one.beam) for one in beams}
+        combo = self.ui.energyComboBox
+        combo.currentIndex = combo.findText(energies.pop()) if len(energies) == 1 else -1
+
+    def _sentences(self, beams: tuple[PlanBeam, ...]) -> str:
+        """What was refused, what is missing, and what should be looked at twice."""
+        problem = self._parameters.beams_problem if self._parameters else ""
+        energies = sorted({energy_in_words(one.beam) for one in beams if one.is_on})
+        if not problem and len(energies) > 1:
+            problem = _("The beams have different energies ({energies}); choose one for all.").format(energies=", ".join(energies))
+        lines = [f"{PREVENTS} {sentence}" for sentence in (self._refused, problem) if sentence]
+        lines += [f"{DOUBTFUL} {sentence}" for sentence in check_beams(tuple(one.beam for one in beams if one.is_on))]
+        return "\n".join(lines)
+
+    def _set(self, beams: tuple[PlanBeam, ...]) -> None:
+        self._refused = ""
+        if self._parameters is not None:
+            self._parameters.plan_beams = beams
+
+    def _refuse(self, sentence: str) -> None:
+        self._refused = sentence
+        self.ui.beamsLabel.text = self._sentences(self._beams())
+        self.ui.beamsLabel.visible = True
+
+    def _try(self, beams: Callable[[], tuple[Any, ...]]) -> None:
+        """Take these beams in place of all, with the plan's energy; or say why not."""
+        try:
+            found = beams()
+        except CaseError as error:
+            self._refuse(str(error))
+            return
+        self._set(all_on(tuple(self._with_energy(beam) for beam in found)))
+
+    def _with_energy(self, beam: Any) -> Any:
+        present = self._beams()
+        return replace(beam, energy_mv=present[0].beam.energy_mv, is_flattened=present[0].beam.is_flattened) if present else beam
+
+    def _on_template(self, index: int) -> None:
+        if index > 0:
+            self._try(lambda: TEMPLATES[index - 1].beams)
+        self.ui.templateComboBox.currentIndex = 0
+
+    def _on_equispaced(self) -> None:
+        self._try(lambda: equispaced_beams(self.ui.beamCountSpinBox.value, self.ui.startAngleSpinBox.value))
+
+    def _on_angles(self) -> None:
+        self._try(lambda: parse_beams(self.ui.anglesLineEdit.text))
+
+    def _on_energy(self, index: int) -> None:
+        energy_mv = sorted(PHOTON_FILES)[index]
+        self._set(tuple(replace(one, beam=replace(one.beam, energy_mv=energy_mv, is_flattened=True)) for one in self._beams()))
+
+    def _add(self, beam: Any) -> None:
+        beams = self._beams()
+        self._set((*beams, PlanBeam(self._with_energy(beam))))
+        self._table.show(self._beams())
+        self._table.select(len(beams))
+
+    def _on_duplicate(self) -> None:
+        beams, row = self._beams(), self._chosen()
+        copy = replace(beams[row], beam=replace(beams[row].beam, name=""))
+        self._set((*beams[: row + 1], copy, *beams[row + 1 :]))
+        self._table.show(self._beams())
+        self._table.select(row + 1)
+
+    def _on_remove(self) -> None:
+        beams, row = self._beams(), self._chosen()
+        self._set((*beams[:row], *beams[row + 1 :]))
+
+    def _chosen(self) -> int:
+        """The row that is selected, the last one if none is."""
+        return self._table.current if self._table.current >= 0 else len(self._beams()) - 1
