@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -42,6 +43,20 @@ class VoxelGoals:
         return (self.lower_weight * under**2 + self.upper_weight * over**2 + self.quadratic_weight * dose_gy**2).sum()
 
 
+class DoseCost(Protocol):
+    """Anything that says what a dose (points,) costs, as VoxelGoals does."""
+
+    def cost(self, dose_gy: torch.Tensor) -> torch.Tensor: ...
+
+
+def sampled_points(weighed: NDArray[np.bool_], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of about `count` points, those `weighed` (n,) more often than the rest, and each one's weight so that sums stay unbiased."""
+    chance = np.where(weighed, 1.0, 0.35)
+    chance = np.minimum(1.0, chance * min(count, len(chance)) / chance.sum())
+    chosen = np.flatnonzero(np.random.default_rng(1).random(len(chance)) < chance)
+    return torch.from_numpy(chosen), torch.from_numpy((1 / chance[chosen]).astype(np.float32))
+
+
 def roughness(maps: torch.Tensor) -> torch.Tensor:
     """Sum of squared differences between neighbouring beamlets of fluence maps (beams, rows, columns)."""
     return (maps[:, 1:] - maps[:, :-1]).square().sum() + (maps[:, :, 1:] - maps[:, :, :-1]).square().sum()
@@ -49,7 +64,7 @@ def roughness(maps: torch.Tensor) -> torch.Tensor:
 
 def optimise_fluence(
     beams: PencilBeams,
-    goals: VoxelGoals,
+    goals: DoseCost,
     start: torch.Tensor,
     iterations: int,
     smoothness: float = 0.0,

@@ -18,7 +18,7 @@ from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case.beam_notation import energy_in_words
 from dose_prediction.case.body import find_body
 from dose_prediction.physics.density import Medium, relative_electron_density
-from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
+from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
 from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
 from dose_prediction.physics.trace_cache import TraceCache, digest_of
@@ -69,11 +69,12 @@ class PlanObjective:
 class PhysicsPrior:
     """What physics says of a case, on the region's grid: the quick plan's dose in Gy, and that of open fields shaped to the targets.
 
-    The open fields' dose is scaled to a mean of 1 in the targets.
+    The open fields' dose is scaled to a mean of 1 in the targets; `beamlets` (n,) is the plan's fluence.
     """
 
     dose_gy: Values
     open_field: Values
+    beamlets: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,16 @@ class TracedBeams:
 
     beams: PencilBeams
     body: NDArray[np.bool_]
+
+    def dose(self, beamlets: torch.Tensor) -> Values:
+        """The dose (z, y, x) in Gy of the open beamlets' fluence (n,)."""
+        return self.filled(self.beams.dose(self.beams.to_maps(beamlets)).clamp_min(0).numpy())
+
+    def filled(self, values: NDArray[np.floating]) -> Values:
+        """A volume (z, y, x) of the values (points,) of the body's voxels, zero elsewhere."""
+        volume = np.zeros(self.body.shape, np.float32)
+        volume[self.body] = values
+        return volume
 
 
 def trace_beams(
@@ -141,18 +152,12 @@ def physics_prior(
     if mean_in_target <= 0:
         raise CaseError("No beam reaches a target; check the isocentre and the beam angles.")
 
-    chosen, importance = _sample(goals, in_target, objective.sampled_points)
+    spared = (goals.quadratic_weight > goals.quadratic_weight.median()).numpy()
+    chosen, importance = sampled_points(in_target | spared, objective.sampled_points)
     start = uniform * float(goals.lower_gy[in_target].mean()) / mean_in_target
-    beamlets = optimise_fluence(
-        beams.at(chosen), goals.at(chosen, torch.from_numpy(importance)), start, objective.iterations, objective.smoothness, on_iteration
-    )
+    beamlets = optimise_fluence(beams.at(chosen), goals.at(chosen, importance), start, objective.iterations, objective.smoothness, on_iteration)
 
-    def filled(values: Values) -> Values:
-        volume = np.zeros(region.grid.shape, np.float32)
-        volume[body] = values
-        return volume
-
-    return PhysicsPrior(filled(beams.dose(beams.to_maps(beamlets)).clamp_min(0).numpy()), filled((open_dose / mean_in_target).astype(np.float32)))
+    return PhysicsPrior(traced.dose(beamlets), traced.filled(open_dose / mean_in_target), beamlets)
 
 
 def voxel_goals(region: PlanningRegion, objective: PlanObjective) -> VoxelGoals:
@@ -202,12 +207,3 @@ def _fall_off(region: PlanningRegion, objective: PlanObjective) -> Values:
         decay = np.exp(-np.maximum(distance - objective.fall_off_start_mm, 0) / objective.fall_off_length_mm)
         curve = np.maximum(curve, target.prescription_gy * (objective.fall_off_floor + (1 - objective.fall_off_floor) * decay))
     return curve.astype(np.float32)
-
-
-def _sample(goals: VoxelGoals, in_target: NDArray[np.bool_], count: int) -> tuple[torch.Tensor, Values]:
-    """About `count` of the points, targets and organs more often than the rest, and each one's weight so that sums stay unbiased."""
-    weighed = (goals.quadratic_weight > goals.quadratic_weight.median()).numpy() | in_target
-    chance = np.where(weighed, 1.0, 0.35)
-    chance = np.minimum(1.0, chance * min(count, len(chance)) / chance.sum())
-    chosen = np.flatnonzero(np.random.default_rng(1).random(len(chance)) < chance)
-    return torch.from_numpy(chosen), (1 / chance[chosen]).astype(np.float32)
