@@ -14,6 +14,7 @@ from .BodySegment import BodySegment
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
 from .DvhTables import chart_of
 from .Fingerprints import Fingerprints
+from .ExchangeSection import ExchangeSection
 from .GoalsTable import GoalsTable
 from .MissingInputs import missing_inputs
 from .Parameters import DEVICES, Parameters
@@ -59,6 +60,7 @@ class Panel(VTKObservationMixin):
             StructuresSection(ui, organs),
             BodySegment(ui),
             BeamsSection(ui.planCollapsibleButton),
+            ExchangeSection(ui.exchangeCollapsibleButton),
             self.staleness,
         )
         self.run = PredictionRun(self._worker, fingerprints)

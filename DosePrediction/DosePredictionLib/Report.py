@@ -1,0 +1,129 @@
+"""The report of a predicted dose on one page: pictures, goals, figures and provenance in one HTML file that needs no other, or as PDF."""
+
+from __future__ import annotations
+
+import base64
+import html
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from .DoseNode import PRESCRIPTION_ATTRIBUTE, provenance_of
+from .DvhTables import metrics_of
+from .GoalsTable import OUTCOME_LOOKS
+from .ResultTables import Table, cells_of
+from .ViewPictures import dvh_picture, view_pictures
+
+PICTURE_WIDTH, CHART_WIDTH = 170, 690  # pixels on the page
+PAGE_WIDTH, A4_HEIGHT_TO_WIDTH = 760.0, 297 / 210
+# Columns of the tables that a page has no room for.
+LEFT_OUT = ("Volume name", "Source")
+STYLE = """
+body { font-family: sans-serif; font-size: 7.5pt; color: #222; max-width: 190mm; margin: 0 auto; }
+h1 { font-size: 14pt; margin: 2px 0; } h2 { font-size: 10pt; margin: 6px 0 2px 0; } p { margin: 3px 0; }
+.only { color: #a33; font-weight: bold; } .small { font-size: 6pt; color: #555; }
+table { border-collapse: collapse; } td, th { padding: 1px 5px; text-align: left; vertical-align: top; }
+td:first-child { white-space: nowrap; } .figures td, .figures th { border-bottom: 1px solid #ddd; }
+@page { size: A4; margin: 10mm; }
+"""
+
+
+def report_html(dose_node: Any, goals_node: Any, ct_node: Any, beams: str) -> str:
+    """The report as HTML with its pictures inside; `beams` are the beams in words."""
+    pictures = [_image(png, PICTURE_WIDTH) for png in view_pictures()]
+    chart = dvh_picture(dose_node)
+    provenance = provenance_of(dose_node)
+    figures = metrics_of(dose_node)
+    columns = [
+        f"{_heading(_('Clinical goals'))}{_goals(goals_node)}" if goals_node is not None else "",
+        f"{_heading(_('Figures'))}{_table(_kept(cells_of(figures)))}" if figures is not None else "",
+    ]
+    parts = [
+        f"<h1>{_escaped(dose_node.GetName())}</h1>",
+        f'<p class="only">{_escaped(_("Predicted by research software. Not a medical device; not for clinical use."))}</p>',
+        _in_a_row(pictures),
+        f"{_heading(_('Dose-volume histograms'))}{_image(chart, CHART_WIDTH)}" if chart else "",
+        _in_a_row(columns),
+        f"{_heading(_('Plan and provenance'))}{_table(_particulars(dose_node, ct_node, beams, provenance))}",
+        *(f"<p>{_escaped(warning)}</p>" for warning in provenance.get("warnings", [])),
+        f'<p class="small">{_escaped(_sources(goals_node))}</p>' if goals_node is not None else "",
+    ]
+    head = f'<meta charset="utf-8"><title>{_escaped(dose_node.GetName())}</title><style>{STYLE}</style>'
+    return f"<!DOCTYPE html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n"
+
+
+def write_pdf(path: Path, text: str) -> None:
+    """Print the report into a PDF file, on one page however long it is."""
+    writer = qt.QPdfWriter(str(path))
+    writer.setPageSize(qt.QPageSize(qt.QPageSize.A4))
+    document = qt.QTextDocument()
+    document.setHtml(text)
+    document.textWidth = PAGE_WIDTH
+    height = max(document.size.height(), PAGE_WIDTH * A4_HEIGHT_TO_WIDTH)
+    document.pageSize = qt.QSizeF(height / A4_HEIGHT_TO_WIDTH, height)  # the printer scales this page to its own
+    print_document = document.print_ if hasattr(document, "print_") else document.print  # the name depends on the binding
+    print_document(writer)
+
+
+def _particulars(dose_node: Any, ct_node: Any, beams: str, provenance: dict[str, Any]) -> Table:
+    told = [
+        (_("CT"), ct_node.GetName() if ct_node is not None else ""),
+        (_("Prescription"), f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"),
+        (_("Beams"), beams),
+        (_("Model"), f"{provenance.get('model_version', '?')} (SHA-256 {str(provenance.get('model_sha256', '?'))[:16]}…)"),
+        (_("Software"), provenance.get("product", "?")),
+        (_("Device, seed, samples"), ", ".join(str(provenance.get(key, "?")) for key in ("device", "seed", "samples"))),
+        (_("Digest of the input"), provenance.get("case_sha256", "?")),
+        (_("Report made"), datetime.now().strftime("%Y-%m-%d %H:%M")),
+    ]
+    return [[name, str(value)] for name, value in told]
+
+
+def _goals(goals_node: Any) -> str:
+    """The goals, their outcomes in sign, word and colour."""
+    header, *rows = _kept(cells_of(goals_node))
+    place = header.index("Outcome")
+    lines = ["".join(f"<th>{_escaped(name)}</th>" for name in header)]
+    for row in rows:
+        sign, (red, green, blue) = OUTCOME_LOOKS.get(row[place], ("", (34, 34, 34)))
+        texts = [_escaped(cell) for cell in row]
+        texts[place] = f'<span style="color: rgb({red},{green},{blue})">{sign} {_escaped(_(row[place]))}</span>'
+        lines.append("".join(f"<td>{text}</td>" for text in texts))
+    return f'<table class="figures">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>'
+
+
+def _sources(goals_node: Any) -> str:
+    """Where the goals come from, each source once."""
+    header, *rows = cells_of(goals_node)
+    sources = dict.fromkeys(row[header.index("Source")] for row in rows)
+    return _("Goals after: {sources}.").format(sources="; ".join(source for source in sources if source))
+
+
+def _kept(cells: Table) -> Table:
+    """The table without the columns that there is no room for."""
+    places = [place for place, name in enumerate(cells[0]) if name not in LEFT_OUT]
+    return [[row[place] for place in places] for row in cells]
+
+
+def _heading(text: str) -> str:
+    return f"<h2>{_escaped(text)}</h2>"
+
+
+def _table(cells: Table) -> str:
+    rows = (f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>" for row in cells)
+    return f'<table class="figures">{"".join(rows)}</table>'
+
+
+def _in_a_row(parts: list[str]) -> str:
+    return f"<table><tr>{''.join(f'<td>{part}</td>' for part in parts)}</tr></table>"
+
+
+def _image(png: bytes, width: int) -> str:
+    return f'<img width="{width}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text)
