@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import Grid
 
+from .ColourTables import DOSE, WINDOW_TOP, colour_table
 from .SceneReader import ijk_to_ras
 
 # What SlicerRT goes by.
@@ -23,37 +24,47 @@ DOSE_UNIT = "GY"
 
 PRESCRIPTION_ATTRIBUTE = "DosePrediction.PrescriptionGy"
 PROVENANCE_ATTRIBUTE = "DosePrediction.Provenance"
-COLOURS_ATTRIBUTE = "DosePrediction.DoseColours"
-
-WINDOW_TOP = 1.1  # of the prescription
 LOWEST_SHOWN = 0.05  # of the prescription
-# Fraction of the window, red, green, blue: the order that planning systems taught everyone.
-COLOUR_STOPS = (
-    (0.0, 0.10, 0.10, 0.55),
-    (0.2, 0.05, 0.35, 0.95),
-    (0.4, 0.0, 0.8, 0.9),
-    (0.55, 0.1, 0.8, 0.25),
-    (0.72, 0.95, 0.9, 0.1),
-    (0.87, 1.0, 0.5, 0.0),
-    (1.0, 0.85, 0.0, 0.1),
-)
 
 
-def put_dose(dose_gy: NDArray[np.float32], grid: Grid, name: str, prescription_gy: float, provenance: dict[str, Any], existing: Any = None) -> Any:
+def put_dose(
+    dose_gy: NDArray[np.float32],
+    grid: Grid,
+    name: str,
+    prescription_gy: float,
+    provenance: dict[str, Any],
+    existing: Any = None,
+    looks_like: Any = None,
+) -> Any:
     """A volume node with the dose, or `existing` with its voxels replaced.
 
-    The display is set where the node is new or the prescription another; otherwise it stays as the user left it.
+    A new dose is displayed as `looks_like` is, another dose of the same prescription, if there is one.  Where a dose stays, so does what the user made
+    of its display, unless the prescription is another.
     """
-    node = existing or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(name))
-    node.SetAndObserveTransformNodeID(None)
-    node.SetIJKToRASMatrix(ijk_to_ras(grid))
-    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(dose_gy, dtype=np.float32))
+    node = put_volume(dose_gy, grid, name, existing)
     node.SetAttribute(DOSE_VOLUME_ATTRIBUTE, "1")
     node.SetAttribute(PROVENANCE_ATTRIBUTE, json.dumps(provenance))
     if node.GetAttribute(PRESCRIPTION_ATTRIBUTE) != f"{prescription_gy:g}":
         node.SetAttribute(PRESCRIPTION_ATTRIBUTE, f"{prescription_gy:g}")
         _set_display(node, prescription_gy)
+        if looks_like is not None and prescription_of(looks_like) == prescription_of(node):
+            node.GetDisplayNode().CopyContent(looks_like.GetDisplayNode())
     return node
+
+
+def put_volume(values: NDArray[np.float32], grid: Grid, name: str, existing: Any = None) -> Any:
+    """A volume node with these voxels (z, y, x) on `grid`, or `existing` with them."""
+    node = existing or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(name))
+    node.SetAndObserveTransformNodeID(None)
+    node.SetIJKToRASMatrix(ijk_to_ras(grid))
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(values, dtype=np.float32))
+    return node
+
+
+def prescription_of(dose_node: Any) -> float | None:
+    """The highest prescription in Gy that the dose was predicted for; None for a dose of other origin."""
+    text = dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE)
+    return float(text) if text else None
 
 
 def provenance_of(dose_node: Any) -> dict[str, Any]:
@@ -94,7 +105,7 @@ def _set_display(node: Any, prescription_gy: float) -> None:
     # A display node of our own making, not the default one: that would first look for a window in all voxels.
     display = node.GetDisplayNode() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     with slicer.util.NodeModify(display):
-        display.SetAndObserveColorNodeID(_dose_colours().GetID())
+        display.SetAndObserveColorNodeID(colour_table(DOSE).GetID())
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, WINDOW_TOP * prescription_gy)
         display.AutoThresholdOff()
@@ -102,24 +113,3 @@ def _set_display(node: Any, prescription_gy: float) -> None:
         display.SetLowerThreshold(LOWEST_SHOWN * prescription_gy)
         display.SetUpperThreshold(vtk.VTK_FLOAT_MAX)
     node.SetAndObserveDisplayNodeID(display.GetID())
-
-
-def _dose_colours() -> Any:
-    """The colour table of dose washes, one in the scene."""
-    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-        if node.GetAttribute(COLOURS_ATTRIBUTE):
-            return node
-    node = slicer.vtkMRMLColorTableNode()
-    node.SetTypeToUser()
-    node.SetName("DosePredictionColours")
-    node.SetAttribute(COLOURS_ATTRIBUTE, "1")
-    node.HideFromEditorsOff()
-    count = 256
-    node.SetNumberOfColors(count)
-    stops = np.array(COLOUR_STOPS)
-    for index in range(count):
-        at = index / (count - 1)
-        red, green, blue = (float(np.interp(at, stops[:, 0], stops[:, channel])) for channel in (1, 2, 3))
-        node.SetColor(index, f"{100 * at * WINDOW_TOP:.0f} %", red, green, blue, 1.0)
-    node.GetLookupTable().SetRange(0, count - 1)
-    return slicer.mrmlScene.AddNode(node)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
-from dose_prediction.case import Structure
-from dose_prediction.dosimetry import cumulative_dvh, dose_at_volume, volume_cc
+from dose_prediction.case import Grid, Structure
+from dose_prediction.dosimetry import dose_in_mask
 
 from .DoseNode import DOSE_UNIT
+from .NodeRemoval import referred, remove_nodes
 from .SegmentRoles import SegmentRow
 
 PREFIX = "DoseVolumeHistogram."
@@ -25,16 +27,24 @@ DOSE_ROLE = "doseVolumeRef"
 SEGMENTATION_ROLE = "segmentationRef"
 METRICS_ROLE = "dvhMetricsTableRef"
 CHART_ROLE = "chartRef"
+BAND_ROLE = "DosePrediction.dvhBandRef"
 
 START_GY = 0.1
 STEP_GY = 0.2
 LEGEND_ROOM = 1.35
 D_PERCENTS = (98, 95, 50, 2)  # near-minimum, coverage, median and near-maximum (ICRU 83)
+SMALL_VOLUME_CC = 0.03
+D_COLUMNS = tuple(f"{name} ({DOSE_UNIT})" for name in (*(f"D{percent}%" for percent in D_PERCENTS), f"D{SMALL_VOLUME_CC:g}cc"))
+BAND_PERCENTILES = (10, 90)
+BAND_ATTRIBUTE = "DosePrediction.DvhBand"
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """The DVH of one segment with the figures of its row in the metrics table."""
+    """The DVH of one segment with the figures of its row in the metrics table.
+
+    `band_percent`, if there are samples, are the volumes (2, doses) between which 80 % of the sampled plans lie.
+    """
 
     row: SegmentRow
     dose_gy: NDArray[np.float64]
@@ -43,25 +53,29 @@ class Histogram:
     mean_gy: float
     min_gy: float
     max_gy: float
-    d_percent_gy: tuple[float, ...]
+    d_gy: tuple[float, ...]
+    band_percent: NDArray[np.float64] | None = None
 
 
-def histogram(row: SegmentRow, structure: Structure, dose_gy: NDArray[np.float32], voxel_volume_mm3: float) -> Histogram:
-    """The histogram of one structure: (0, 100 %), then from 0.1 Gy in steps of 0.2 Gy to the maximum of the whole dose."""
-    inside = dose_gy[structure.mask].astype(np.float64)
-    everywhere = np.ones(inside.shape, dtype=bool)
-    count = int(np.ceil((float(dose_gy.max()) - START_GY) / STEP_GY)) + 1
-    axis = np.concatenate([[0.0], START_GY + STEP_GY * np.arange(max(count, 1))])
-    return Histogram(
-        row,
-        axis,
-        cumulative_dvh(inside, everywhere, axis),
-        volume_cc(structure.mask, voxel_volume_mm3),
-        float(inside.mean()),
-        float(inside.min()),
-        float(inside.max()),
-        tuple(dose_at_volume(inside, everywhere, percent) for percent in D_PERCENTS),
-    )
+def histogram(row: SegmentRow, structure: Structure, dose_gy: NDArray[np.float32], grid: Grid) -> Histogram:
+    """The histogram of one structure, its voxels divided: (0, 100 %), then from 0.1 Gy in steps of 0.2 Gy to the maximum of the whole dose."""
+    inside = dose_in_mask(dose_gy, grid, structure.mask)
+    axis = dose_axis(float(dose_gy.max()))
+    figures = (*(inside.dose_at_volume(percent) for percent in D_PERCENTS), inside.dose_at_volume(SMALL_VOLUME_CC, "cc"))
+    volumes = inside.cumulative(axis)
+    volumes[0] = 100.0  # all of it, whatever the sum of the samples' volumes rounds to
+    return Histogram(row, axis, volumes, inside.total_cc, inside.mean_gy, inside.min_gy, inside.max_gy, figures)
+
+
+def dose_axis(max_gy: float) -> NDArray[np.float64]:
+    """Doses of a histogram in SlicerRT's steps, the last at least `max_gy`."""
+    count = int(np.ceil((max_gy - START_GY) / STEP_GY)) + 1
+    return np.concatenate([[0.0], START_GY + STEP_GY * np.arange(max(count, 1))])
+
+
+def with_band(found: Histogram, volumes_percent: Sequence[NDArray[np.float64]]) -> Histogram:
+    """The histogram with the band in which 80 % of the sampled plans' volumes lie at each dose."""
+    return replace(found, band_percent=np.percentile(volumes_percent, BAND_PERCENTILES, axis=0))
 
 
 def put_histograms(histograms: tuple[Histogram, ...], dose_node: Any, segmentation_node: Any, study_item: int) -> Any:
@@ -81,22 +95,26 @@ def put_histograms(histograms: tuple[Histogram, ...], dose_node: Any, segmentati
     dose_node.SetNodeReferenceID(METRICS_ROLE, metrics.GetID())
     dose_node.SetNodeReferenceID(CHART_ROLE, chart.GetID())
     with slicer.util.NodeModify(chart):
-        chart.SetTitle("Dose Volume Histogram")
-        chart.SetXAxisTitle(f"Dose [{DOSE_UNIT}]")
-        chart.SetYAxisTitle("Fractional volume [%]")
-        # Room for the legend beside the curves, which end at the maximum dose.
-        chart.SetXAxisRangeAuto(False)
-        chart.SetXAxisRange(0.0, LEGEND_ROOM * max(found.max_gy for found in histograms))
-        chart.SetLegendFontSize(14)
+        set_axes(chart, "Dose Volume Histogram", max(found.max_gy for found in histograms))
         for number, found in enumerate(histograms):
             table = _put_table(number, found, metrics, dose_node, segmentation_node)
             hierarchy.CreateItem(hierarchy.GetItemByDataNode(metrics), table)
-            series = _put_series(found, table)
-            hierarchy.CreateItem(hierarchy.GetItemByDataNode(chart), series)
-            chart.AddAndObserveNodeReferenceID(SERIES_ROLE, series.GetID())
-            chart.AddAndObservePlotSeriesNodeID(series.GetID())
+            add_to_chart(chart, put_series(found.row.name, found.row.colour, table))
+        for found in histograms:
+            for series in _put_band(found, chart):
+                add_to_chart(chart, series)
     _refer_for_slicerrt(metrics, chart, dose_node, segmentation_node)
     return chart
+
+
+def set_axes(chart: Any, title: str, max_gy: float) -> None:
+    """Titles, and room for the legend beside the curves, which end at the maximum dose."""
+    chart.SetTitle(title)
+    chart.SetXAxisTitle(f"Dose [{DOSE_UNIT}]")
+    chart.SetYAxisTitle("Fractional volume [%]")
+    chart.SetXAxisRangeAuto(False)
+    chart.SetXAxisRange(0.0, LEGEND_ROOM * max_gy)
+    chart.SetLegendFontSize(14)
 
 
 def chart_of(dose_node: Any) -> Any:
@@ -111,16 +129,11 @@ def metrics_of(dose_node: Any) -> Any:
 
 def remove_histograms(dose_node: Any) -> None:
     """Remove the tables, series and chart that belong to the dose."""
-    nodes = [chart_of(dose_node), metrics_of(dose_node)]
-    if nodes[0] is not None:
-        nodes += [nodes[0].GetNthNodeReference(SERIES_ROLE, n) for n in range(nodes[0].GetNumberOfNodeReferences(SERIES_ROLE))]
-    nodes += [dose_node.GetNthNodeReference(CREATED_ROLE, n) for n in range(dose_node.GetNumberOfNodeReferences(CREATED_ROLE))]
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    for node in [node for node in nodes if node is not None]:
-        item = hierarchy.GetItemByDataNode(node)
-        if item:
-            hierarchy.RemoveItem(item, False, False)
-        slicer.mrmlScene.RemoveNode(node)
+    chart = chart_of(dose_node)
+    nodes = [metrics_of(dose_node), *referred(dose_node, CREATED_ROLE)]
+    if chart is not None:
+        nodes += [chart, *referred(chart, SERIES_ROLE), *referred(chart, BAND_ROLE)]
+    remove_nodes(nodes)
     dose_node.RemoveNodeReferenceIDs(CREATED_ROLE)
 
 
@@ -137,16 +150,16 @@ def _fill_metrics(metrics: Any, histograms: tuple[Histogram, ...], dose_name: st
         f"Min dose ({DOSE_UNIT})": [found.min_gy for found in histograms],
         f"Max dose ({DOSE_UNIT})": [found.max_gy for found in histograms],
     }
-    for number, percent in enumerate(D_PERCENTS):
-        figures[f"D{percent}% ({DOSE_UNIT})"] = [found.d_percent_gy[number] for found in histograms]
+    for number, name in enumerate(D_COLUMNS):
+        figures[name] = [found.d_gy[number] for found in histograms]
     columns += [(name, numpy_to_vtk(np.array(values, dtype=np.float64), deep=True)) for name, values in figures.items()]
-    _set_columns(metrics, columns)
+    set_columns(metrics, columns)
 
 
 def _put_table(number: int, found: Histogram, metrics: Any, dose_node: Any, segmentation_node: Any) -> Any:
     segment_id, scene = found.row.segment_id, slicer.mrmlScene
     table = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(f"{segment_id}_DvhTable"))
-    _set_columns(table, [("Dose", numpy_to_vtk(found.dose_gy, deep=True)), ("Volume", numpy_to_vtk(found.volume_percent, deep=True))])
+    set_columns(table, [("Dose", numpy_to_vtk(found.dose_gy, deep=True)), ("Volume", numpy_to_vtk(found.volume_percent, deep=True))])
     table.SetAttribute(DVH_ATTRIBUTE, "1")
     table.SetAttribute(PREFIX + "TableRow", str(number))
     table.SetAttribute(PREFIX + "SegmentID", segment_id)
@@ -160,17 +173,46 @@ def _put_table(number: int, found: Histogram, metrics: Any, dose_node: Any, segm
     return table
 
 
-def _put_series(found: Histogram, table: Any) -> Any:
-    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", found.row.name)
+def add_to_chart(chart: Any, series: Any) -> None:
+    """Show a series in the chart and file it under the chart in the hierarchy."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    hierarchy.CreateItem(hierarchy.GetItemByDataNode(chart), series)
+    chart.AddAndObserveNodeReferenceID(SERIES_ROLE, series.GetID())
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+
+
+def _put_band(found: Histogram, chart: Any) -> list[Any]:
+    """Two dotted lines between which 80 % of the sampled plans lie; they have no name, so that the legend stays readable."""
+    if found.band_percent is None:
+        return []
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(f"{found.row.segment_id}_DvhBand"))
+    table.SetAttribute(BAND_ATTRIBUTE, "1")
+    names = [f"{percentile} %" for percentile in BAND_PERCENTILES]
+    columns = [("Dose", found.dose_gy), *zip(names, found.band_percent, strict=True)]
+    set_columns(table, [(name, numpy_to_vtk(values, deep=True)) for name, values in columns])
+    chart.AddNodeReferenceID(BAND_ROLE, table.GetID())
+    lines = []
+    for name in names:
+        line = put_series(found.row.name, found.row.colour, table, name)
+        line.SetName("")
+        line.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleDot)
+        line.SetLineWidth(1.0)
+        lines.append(line)
+    return lines
+
+
+def put_series(name: str, colour: tuple[float, float, float], table: Any, column: str = "Volume") -> Any:
+    """A solid line of volumes over doses from a DVH table."""
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
     series.SetAttribute(DVH_ATTRIBUTE, "1")
     series.SetAndObserveTableNodeID(table.GetID())
     series.SetXColumnName("Dose")
-    series.SetYColumnName("Volume")
+    series.SetYColumnName(column)
     series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
     series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
     series.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleSolid)
     series.SetLineWidth(2.0)
-    series.SetColor(*found.row.colour)
+    series.SetColor(*colour)
     return series
 
 
@@ -180,11 +222,12 @@ def _refer_for_slicerrt(metrics: Any, chart: Any, dose_node: Any, segmentation_n
         return
     scene, class_name = slicer.mrmlScene, "vtkMRMLDoseVolumeHistogramNode"
     node = scene.GetFirstNodeByClass(class_name) or scene.AddNewNodeByClass(class_name)
-    for role, referred in ((DOSE_ROLE, dose_node), (SEGMENTATION_ROLE, segmentation_node), (METRICS_ROLE, metrics), (CHART_ROLE, chart)):
-        node.SetNodeReferenceID(role, referred.GetID())
+    for role, referred_node in ((DOSE_ROLE, dose_node), (SEGMENTATION_ROLE, segmentation_node), (METRICS_ROLE, metrics), (CHART_ROLE, chart)):
+        node.SetNodeReferenceID(role, referred_node.GetID())
 
 
-def _set_columns(table_node: Any, columns: list[tuple[str, Any]]) -> None:
+def set_columns(table_node: Any, columns: list[tuple[str, Any]]) -> None:
+    """Give a table node these columns and no others."""
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
         for name, values in columns:

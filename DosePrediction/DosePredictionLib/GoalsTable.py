@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.dosimetry import GoalResult, Outcome
 
+from .Signal import Signal
 from .TableHeight import ROW_HEIGHT, fit_height
 
 COLUMNS = ("Structure", "Goal", "Reached", "Outcome", "Source")
@@ -38,9 +39,10 @@ def put_goals(results: tuple[GoalResult, ...], name: str, existing: Any = None) 
 
 
 class GoalsTable:
-    """Shows a goals node in a QTableWidget."""
+    """Shows a goals node in a QTableWidget; `clicked(structure, goal)` when a row is."""
 
     def __init__(self, table: Any) -> None:
+        self.clicked = Signal()
         self._table = table
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels([_("Structure"), _("Goal"), _("Reached"), _("Outcome")])
@@ -51,6 +53,7 @@ class GoalsTable:
         for column in (1, 2, 3):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         fit_height(table, 2, 16)
+        table.cellClicked.connect(self._on_cell_clicked)
 
     def show(self, goals_node: Any) -> None:
         """Show the rows of the node; none without one."""
@@ -67,3 +70,6 @@ class GoalsTable:
                 if column == 3:
                     item.setForeground(qt.QBrush(qt.QColor(*colour)))
                 self._table.setItem(row, column, item)
+
+    def _on_cell_clicked(self, row: int, _column: int) -> None:
+        self.clicked.emit(self._table.item(row, 0).text(), self._table.item(row, 1).text())

@@ -8,15 +8,25 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, equispaced_beams, parse_beams
 
+from .IsocentrePoint import ISOCENTRE_ROLE, Point, point_mm
 from .PlanBeams import PlanBeam, all_on, beams_as_text, beams_from_text
+from .Results import goals_of
 
 CT_ROLE = "CT"
 SEGMENTATION_ROLE = "Segmentation"
 DOSE_ROLE = "Dose"
-GOALS_ROLE = "Goals"
 
 DEVICES = ("auto", "cpu", "cuda")
-DEFAULTS = {"BeamsFrom": "count", "BeamCount": "9", "StartAngle": "0", "Angles": "0, 40, ..., 320", "Device": "auto", "Samples": "0", "Seed": "0"}
+DEFAULTS = {
+    "BeamsFrom": "count",
+    "BeamCount": "9",
+    "StartAngle": "0",
+    "Angles": "0, 40, ..., 320",
+    "Device": "auto",
+    "Samples": "0",
+    "Seed": "0",
+    "ShowBeams": "0",
+}
 
 
 class Parameters:
@@ -43,7 +53,7 @@ class Parameters:
 
     @property
     def dose(self) -> Any:
-        """The dose volume of the last prediction."""
+        """The predicted dose that is shown: the last one, unless the user has chosen another."""
         return self.node.GetNodeReference(DOSE_ROLE)
 
     @dose.setter
@@ -52,12 +62,8 @@ class Parameters:
 
     @property
     def goals(self) -> Any:
-        """The table of clinical goals of the last prediction."""
-        return self.node.GetNodeReference(GOALS_ROLE)
-
-    @goals.setter
-    def goals(self, table_node: Any) -> None:
-        self._set_reference(GOALS_ROLE, table_node)
+        """The table of clinical goals of the dose that is shown."""
+        return goals_of(self.dose)
 
     @property
     def plan_beams(self) -> tuple[PlanBeam, ...]:
@@ -84,6 +90,29 @@ class Parameters:
         if any(one.is_on for one in beams):
             return ""
         return _("Every beam is switched off; switch one on.") if beams else _("The plan has no beam; add one, or choose a template.")
+
+    @property
+    def isocentre_point(self) -> Any:
+        """The markups node with the isocentre; None where it is the centre of the targets."""
+        return self.node.GetNodeReference(ISOCENTRE_ROLE)
+
+    @isocentre_point.setter
+    def isocentre_point(self, markups_node: Any) -> None:
+        self._set_reference(ISOCENTRE_ROLE, markups_node)
+
+    @property
+    def isocentre_mm(self) -> Point | None:
+        """Where the user has put the isocentre (LPS mm); None for the centre of the targets."""
+        return point_mm(self.isocentre_point)
+
+    @property
+    def shows_beams(self) -> bool:
+        """True where the beams are drawn in the views."""
+        return self._text("ShowBeams") == "1"
+
+    @shows_beams.setter
+    def shows_beams(self, value: bool) -> None:
+        self._set_text("ShowBeams", "1" if value else "0")
 
     def _beams_of_older_scenes(self) -> tuple[Beam | Arc, ...]:
         """Beams as they were kept before they had a table: a number of equispaced ones, or a list of angles."""

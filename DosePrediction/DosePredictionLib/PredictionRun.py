@@ -16,7 +16,9 @@ from slicer.i18n import tr as _
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case_files import write_case_in_steps
 
+from .Fingerprints import Fingerprints
 from .ResultNodes import JudgedDose, RunRequest, judge, show
+from .RunInputs import RunInputs, keep_inputs, read_inputs
 from .RunState import RunState, RunStateMachine, state_label
 from .SceneReader import read_case
 from .Signal import Signal
@@ -35,13 +37,15 @@ class PredictionRun:
     `progressed(stage, fraction)` while it goes on; then exactly one of `finished(dose_node)` and `stopped(sentence)`.
     """
 
-    def __init__(self, worker: WorkerProtocol) -> None:
+    def __init__(self, worker: WorkerProtocol, fingerprints: Fingerprints) -> None:
         self.machine = RunStateMachine()
         self.progressed = Signal()
         self.finished = Signal()
         self.stopped = Signal()
         self._worker = worker
+        self._fingerprints = fingerprints
         self._request: RunRequest | None = None
+        self._inputs: RunInputs | None = None
         self._case: PlanCase | None = None
         self._steps: Steps | None = None
         self._folder: Path | None = None
@@ -79,7 +83,8 @@ class PredictionRun:
             self._end(_("Cancelled."))
 
     def _prepare(self, request: RunRequest) -> Generator[float, None, PlanCase]:
-        case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams)
+        self._inputs = yield from read_inputs(request, self._fingerprints)
+        case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams, request.parameters.isocentre_mm)
         self._folder = Path(tempfile.mkdtemp(prefix="DosePrediction-", dir=slicer.app.temporaryPath))
         for fraction in write_case_in_steps(self._folder / "case.npz", case):
             yield 0.9 + 0.1 * fraction
@@ -113,6 +118,8 @@ class PredictionRun:
         self._take_steps(show(self._request, self._case, judged), self._on_shown)
 
     def _on_shown(self, dose_node: Any) -> None:
+        assert self._request is not None and self._inputs is not None
+        keep_inputs(dose_node, self._inputs, self._request)
         self._clear()
         self.machine.move_to(RunState.IDLE)
         self.finished.emit(dose_node)
@@ -159,4 +166,4 @@ class PredictionRun:
             self._steps.stop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._request = self._case = self._steps = self._folder = None
+        self._request = self._inputs = self._case = self._steps = self._folder = None

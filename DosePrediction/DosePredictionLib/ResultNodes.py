@@ -11,30 +11,52 @@ import slicer
 from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
-from dose_prediction.case import Beam, CaseError, PlanCase, RoleKind
+from dose_prediction.case import Arc, Beam, CaseError, PlanCase, RoleKind
 from dose_prediction.dosimetry import GoalResult, GoalSet, evaluate_goals, load_goal_set
 from dose_prediction.resources import resource_path
 
+from .DisplaySettings import DisplaySettings
 from .DoseNode import place_in_study, put_dose
 from .DvhTables import Histogram, histogram, put_histograms
 from .GoalsTable import put_goals
 from .Parameters import Parameters
+from .ResultDisplay import display_result
+from .Results import AUTOMATIC_ATTRIBUTE, GOALS_ROLE, goals_of, new_name
 from .SegmentRoles import SegmentRow
-from .SliceDisplay import centre_views, show_dose_wash, show_legend
+from .SliceDisplay import centre_views
 
 
 @dataclass(frozen=True, eq=False)
 class RunRequest:
-    """What was asked for when Predict was pressed."""
+    """What was asked for when Predict was pressed.
+
+    The dose becomes a new result, but one that is predicted without being asked for takes the place of one like it, so that they do not pile up.
+    """
 
     parameters: Parameters
     ct: Any
     segmentation: Any
     rows: tuple[SegmentRow, ...]
-    beams: tuple[Beam, ...]
+    beams: tuple[Beam | Arc, ...]
     samples: int
     seed: int
     device: str
+    is_automatic: bool = False
+
+    @classmethod
+    def of(cls, parameters: Parameters, rows: tuple[SegmentRow, ...], is_automatic: bool = False) -> RunRequest:
+        """The request of what is set now.  Raises CaseError where the beams cannot be read."""
+        return cls(
+            parameters,
+            parameters.ct,
+            parameters.segmentation,
+            rows,
+            parameters.beams,
+            parameters.samples,
+            parameters.seed,
+            parameters.device,
+            is_automatic,
+        )
 
 
 def goal_set() -> GoalSet:
@@ -62,7 +84,7 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
     judged = [structure for structure in case.structures if structure.role.kind in (RoleKind.TARGET, RoleKind.ORGAN)]
     histograms: list[Histogram] = []
     for number, structure in enumerate(judged, start=1):
-        histograms.append(histogram(rows[structure.name], structure, dose_gy, case.grid.voxel_volume_mm3))
+        histograms.append(histogram(rows[structure.name], structure, dose_gy, case.grid))
         yield 0.5 * number / len(judged)
     results: list[GoalResult] = []
     goals = goal_set().goals
@@ -77,22 +99,24 @@ def show(request: RunRequest, case: PlanCase, judged: JudgedDose) -> Generator[f
     for node in (request.ct, request.segmentation):
         if slicer.mrmlScene.GetNodeByID(node.GetID() or "") is not node:
             raise CaseError(_("{name} was removed while its dose was being predicted; nothing was added.").format(name=node.GetName()))
-    existing = request.parameters.dose
-    name = _("{ct} predicted dose").format(ct=request.ct.GetName())
+    before, settings = request.parameters.dose, DisplaySettings(request.parameters.node)
+    replaced = before if request.is_automatic and before is not None and before.GetAttribute(AUTOMATIC_ATTRIBUTE) else None
     prescription_gy = max(target.role.prescription_gy or 0.0 for target in case.targets)
-    dose_node = put_dose(judged.dose_gy, case.grid, name, prescription_gy, judged.provenance, existing)
-    yield 0.3
+    dose_node = put_dose(judged.dose_gy, case.grid, new_name(request.ct), prescription_gy, judged.provenance, replaced, before)
+    dose_node.SetAttribute(AUTOMATIC_ATTRIBUTE, "1" if request.is_automatic else None)
+    yield 0.2
     study = place_in_study(dose_node, request.ct, request.segmentation)
-    yield 0.4
+    yield 0.3
     put_histograms(judged.histograms, dose_node, request.segmentation, study)
-    yield 0.7
-    goals_node = put_goals(judged.goals, _("Clinical goals"), request.parameters.goals)
+    yield 0.5
+    goals_node = put_goals(judged.goals, _("Clinical goals"), goals_of(dose_node))
+    dose_node.SetNodeReferenceID(GOALS_ROLE, goals_node.GetID())
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).CreateItem(study, goals_node)
-    request.parameters.dose, request.parameters.goals = dose_node, goals_node
-    yield 0.8
-    show_dose_wash(request.ct, dose_node)
-    show_legend(dose_node)
-    if existing is None:
+    yield 0.6
+    for fraction in display_result(settings, request.ct, dose_node):
+        yield 0.6 + 0.4 * fraction
+    request.parameters.dose = dose_node
+    if before is None:
         left, posterior, superior = case.isocentre
         centre_views((-left, -posterior, superior))
     return dose_node

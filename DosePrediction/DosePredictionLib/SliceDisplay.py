@@ -5,29 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
-from slicer.i18n import tr as _
 
 WASH_OPACITY = 0.5
 # The display spans 0 to 110 % of the prescription: one label every 10 %, the prescription among them.
 LEGEND_LABELS = 12
 
 
-def show_dose_wash(ct_node: Any, dose_node: Any) -> None:
-    """Lay the dose over the CT in every slice view; an opacity that the user has chosen is kept."""
+def show_overlay(ct_node: Any, overlay_node: Any) -> None:
+    """Lay a volume, or nothing, over the CT in every slice view; an opacity that the user has chosen is kept."""
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(ct_node.GetID())
-        composite.SetForegroundVolumeID(dose_node.GetID())
+        composite.SetForegroundVolumeID(overlay_node.GetID() if overlay_node is not None else None)
         if composite.GetForegroundOpacity() == 0.0:
             composite.SetForegroundOpacity(WASH_OPACITY)
 
 
-def show_legend(dose_node: Any) -> None:
-    """A colour legend in Gy in the slice views, where the dose has none yet."""
+def show_legend(volume_node: Any, title: str) -> None:
+    """A colour legend in the slice views, where the volume has none yet."""
     colours = slicer.modules.colors.logic()
-    if colours.GetColorLegendDisplayNode(dose_node) is not None:
+    if colours.GetColorLegendDisplayNode(volume_node) is not None:
         return
-    legend = colours.AddDefaultColorLegendDisplayNode(dose_node)
-    legend.SetTitleText(_("Gy"))
+    legend = colours.AddDefaultColorLegendDisplayNode(volume_node)
+    legend.SetTitleText(title)
     legend.SetLabelFormat("%.0f")
     legend.SetNumberOfLabels(LEGEND_LABELS)
     legend.SetSize(0.09, 0.6)

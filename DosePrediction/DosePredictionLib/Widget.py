@@ -16,11 +16,13 @@ from .DvhTables import chart_of
 from .Fingerprints import Fingerprints
 from .ExchangeSection import ExchangeSection
 from .GoalsTable import GoalsTable
+from .IsocentreSection import IsocentreSection
 from .MissingInputs import missing_inputs
 from .Parameters import DEVICES, Parameters
 from .PredictionRun import PredictionRun
 from .PythonPackages import PackagesProtocol, PythonPackages
 from .ResultNodes import RunRequest, goal_set
+from .ResultsSection import ResultsSection
 from .RunState import RunState, state_label
 from .Section import PanelView, Section
 from .SegmentMeasures import SegmentMeasures
@@ -60,7 +62,8 @@ class Panel(VTKObservationMixin):
             StructuresSection(ui, organs),
             BodySegment(ui),
             BeamsSection(ui.planCollapsibleButton),
-            ExchangeSection(ui.exchangeCollapsibleButton),
+            IsocentreSection(ui.planCollapsibleButton),
+            ResultsSection(ui.resultsCollapsibleButton, self.goals),
             self.staleness,
         )
         self.run = PredictionRun(self._worker, fingerprints)
@@ -205,6 +208,8 @@ class Panel(VTKObservationMixin):
             self._watch("ct", ct, ("ModifiedEvent", "TransformModifiedEvent", "ImageDataModifiedEvent"), self._on_inputs_modified)
             self._watch("segmentation", segmentation, ("ModifiedEvent", "TransformModifiedEvent"), self._on_inputs_modified)
             self._watch("segments", segmentation.GetSegmentation() if segmentation else None, SEGMENT_EVENTS, self._on_inputs_modified)
+            isocentre = parameters.isocentre_point if parameters else None
+            self._watch("isocentre", isocentre, ("PointModifiedEvent", "PointRemovedEvent", "TransformModifiedEvent"), self._on_inputs_modified)
             self._rows = segment_rows(segmentation)
             self.ui.ctSelector.setCurrentNode(ct)
             self.ui.segmentationSelector.setCurrentNode(segmentation)
@@ -215,7 +220,7 @@ class Panel(VTKObservationMixin):
                 self._measures.stop()
             self._show_results()
             self._show_button()
-            view = PanelView(parameters, self._rows, self.run.machine.is_idle, self._measures.found)
+            view = PanelView(parameters, self._rows, self.run.machine.is_idle, self._measures.found, self._measures.targets_mm)
             for section in self.sections:
                 section.show(view)
         finally:

@@ -97,21 +97,24 @@ def test_the_views_are_centred_on_the_target_the_first_time_only(ready, worker, 
     assert red.GetSliceOffset() == pytest.approx(11.0)
 
 
-def test_predicting_again_replaces_the_voxels_and_keeps_the_display_and_the_number_of_nodes(ready, worker, masks):
+def test_predicting_again_keeps_the_result_before_and_shows_the_new_one_as_the_user_shows_doses(ready, worker, masks):
     start(ready, worker)
     worker.answer(dose_of(masks))
     ready.wait_until_idle()
-    (node,) = dose_nodes()
-    node.GetDisplayNode().SetWindowLevelMinMax(5.0, 50.0)
-    classes = sorted(slicer.mrmlScene.GetNthNode(index).GetClassName() for index in range(slicer.mrmlScene.GetNumberOfNodes()))
+    (first,) = dose_nodes()
+    first.GetDisplayNode().SetWindowLevelMinMax(5.0, 50.0)
     worker.calls.clear()
     start(ready, worker)
     worker.answer(dose_of(masks, 61.0))
     ready.wait_until_idle()
-    assert dose_nodes() == [node]
-    assert slicer.util.arrayFromVolume(node).max() == 61.0
-    assert node.GetDisplayNode().GetWindowLevelMin() == 5.0
-    assert sorted(slicer.mrmlScene.GetNthNode(index).GetClassName() for index in range(slicer.mrmlScene.GetNumberOfNodes())) == classes
+    assert dose_nodes()[0] is first
+    assert slicer.util.arrayFromVolume(first).max() == 60.0
+    second = ready.panel.parameters.dose
+    assert second is dose_nodes()[1]
+    assert slicer.util.arrayFromVolume(second).max() == 61.0
+    assert second.GetDisplayNode() is not first.GetDisplayNode()
+    assert second.GetDisplayNode().GetWindowLevelMin() == 5.0
+    assert [node.GetName() for node in dose_nodes()] == ["Planning CT predicted dose", "Planning CT predicted dose 2"]
 
 
 def test_the_chart_is_shown_after_the_first_run_and_a_layout_that_the_user_chose_later_stays(ready, worker, masks):
@@ -130,7 +133,7 @@ def test_the_chart_is_shown_after_the_first_run_and_a_layout_that_the_user_chose
     ready.wait_until_idle()
     assert layouts.layout == without_chart
     ready.ui.showChartButton.click()
-    assert layouts.plotWidget(0).rendering().chart_node() is dose_nodes()[0].GetNodeReference("chartRef")
+    assert layouts.plotWidget(0).rendering().chart_node() is dose_nodes()[1].GetNodeReference("chartRef")
 
 
 def test_cancel_while_it_runs_waits_for_the_workers_word_and_leaves_the_scene_as_it_was(ready, worker):

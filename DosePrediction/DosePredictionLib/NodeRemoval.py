@@ -1,0 +1,25 @@
+"""Nodes taken out of the scene together with their places in the subject hierarchy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import slicer
+
+
+def referred(node: Any, role: str) -> list[Any]:
+    """The nodes that `node` refers to in a role."""
+    return [node.GetNthNodeReference(role, number) for number in range(node.GetNumberOfNodeReferences(role))]
+
+
+def remove_nodes(nodes: Iterable[Any]) -> None:
+    """Remove the nodes and their items; None, and what is no longer in the scene, are passed over."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    for node in nodes:
+        if node is None or not slicer.mrmlScene.IsNodePresent(node):
+            continue
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.RemoveItem(item, False, False)
+        slicer.mrmlScene.RemoveNode(node)

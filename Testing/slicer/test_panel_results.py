@@ -1,0 +1,176 @@
+"""A result on the screen: isodoses, metrics, where a structure fails most, and what lies over the CT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import qt
+import slicer
+
+CENTRE = np.array((12, 18, 22))  # of the target, in voxels (z, y, x)
+SHOWN, COLOUR, PERCENT, DOSE = range(4)
+
+
+@pytest.fixture
+def dose_gy(masks):
+    """63 Gy in the target's middle, falling by 2 Gy a voxel of 3 mm in every direction."""
+    distance = np.linalg.norm(np.moveaxis(np.indices((24, 40, 40)), 0, -1) - CENTRE, axis=-1)
+    return np.where(masks["BODY"], np.maximum(63.0 - 2.0 * distance, 0.0), 0.0).astype(np.float32)
+
+
+@pytest.fixture
+def seen(user, patient, worker, dose_gy):
+    """A user who sees the dose."""
+    user.select(patient)
+    user.press()
+    user.wait_for(lambda: "predict" in worker.names)
+    worker.answer(dose_gy)
+    user.wait_until_idle()
+    return user
+
+
+def settle(user):
+    """Wait until the display has followed what the user did."""
+    section = next(section for section in user.panel.sections if hasattr(section, "isodoses"))
+    slicer.app.processEvents()
+    user.wait_for(lambda: section._steps is None)
+
+
+def model():
+    return next(node for node in slicer.util.getNodesByClass("vtkMRMLModelNode") if node.GetAttribute("DicomRtImport.IsodoseModel") == "1")
+
+
+def levels_drawn():
+    scalars = model().GetPolyData().GetPointData().GetArray("isolevels")
+    return sorted({round(scalars.GetValue(index), 3) for index in range(scalars.GetNumberOfTuples())})
+
+
+def red_picture():
+    view = slicer.app.layoutManager().sliceWidget("Red")
+    view.fitSliceToBackground()
+    return view.rendering().image((300, 300)).astype(int)
+
+
+def voxel_of(user):
+    """The voxel (z, y, x) of the CT that the slice views are centred on."""
+    origins = {node.GetName(): node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+    z = origins["Red"].GetSliceOffset()
+    y = origins["Green"].GetSliceOffset()
+    x = origins["Yellow"].GetSliceOffset()
+    return round((z + 40) / 3), round((55 - y) / 3), round((60 - x) / 3)
+
+
+def test_isodoses_are_at_percents_of_the_prescription_and_each_lies_where_the_dose_has_its_value(seen):
+    assert levels_drawn() == [18.0, 30.0, 48.0, 57.0, 60.0, 63.0][: len(levels_drawn())]
+    points = slicer.util.arrayFromModelPoints(model())
+    scalars = np.array([model().GetPolyData().GetPointData().GetArray("isolevels").GetValue(i) for i in range(len(points))])
+    centre_ras = np.array((60.0 - 3 * CENTRE[2], 55.0 - 3 * CENTRE[1], -40.0 + 3 * CENTRE[0]))
+    at_57 = np.linalg.norm(points[scalars == 57.0] - centre_ras, axis=1)
+    assert at_57.mean() == pytest.approx(9.0, abs=0.3)  # 63 - 2/3 Gy a mm
+
+
+def test_the_isodose_model_is_laid_out_as_slicerrts(seen):
+    dose = seen.panel.parameters.dose
+    assert model().GetName() == f"{dose.GetName()}_IsodoseLevels"
+    levels = dose.GetNodeReference("colorTableRef")
+    assert [float(levels.GetColorName(index)) for index in range(levels.GetNumberOfColors())] == [18, 30, 48, 57, 60, 63]
+    assert levels.GetNodeReference("colorTableRef").GetName() == f"{dose.GetName()}_DoseColorTable"
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(model())) == hierarchy.GetItemByDataNode(dose)
+    assert model().GetDisplayNode().GetVisibility2D()
+
+
+def test_the_table_gives_levels_in_percent_and_gy_and_a_level_without_its_tick_is_not_drawn(seen):
+    table = seen.find("isodoseTable")
+    assert [(table.item(row, PERCENT).text(), table.item(row, DOSE).text()) for row in range(2)] == [("105", "63.00"), ("100", "60.00")]
+    table.item(2, SHOWN).setCheckState(qt.Qt.Unchecked)
+    settle(seen)
+    assert 57.0 not in levels_drawn()
+    seen.find("isodoseTable").item(2, SHOWN).setCheckState(qt.Qt.Checked)
+    settle(seen)
+    assert 57.0 in levels_drawn()
+
+
+def test_a_level_is_typed_in_percent_or_in_gy_added_and_removed(seen):
+    seen.find("isodoseTable").item(3, PERCENT).setText("90")
+    settle(seen)
+    assert 54.0 in levels_drawn() and 48.0 not in levels_drawn()
+    seen.find("isodoseTable").item(3, DOSE).setText("51")
+    settle(seen)
+    assert 51.0 in levels_drawn() and 54.0 not in levels_drawn()
+    assert seen.find("isodoseTable").item(3, PERCENT).text() == "85"
+    seen.find("addLevelButton").click()
+    settle(seen)
+    assert 15.0 in levels_drawn()
+    seen.find("isodoseTable").setCurrentCell(0, PERCENT)
+    seen.find("removeLevelButton").click()
+    settle(seen)
+    assert 63.0 not in levels_drawn()
+
+
+def test_what_is_no_level_is_put_back(seen):
+    seen.find("isodoseTable").item(1, PERCENT).setText("abc")
+    assert seen.find("isodoseTable").item(1, PERCENT).text() == "100"
+
+
+def test_lines_are_seen_in_the_slice_in_the_colours_of_the_table_and_go_with_their_box(seen, patient):
+    patient.segmentation.GetDisplayNode().SetVisibility(False)
+    seen.find("overlayComboBox").currentIndex = 3  # nothing over the CT: only lines have colour
+    settle(seen)
+    picture = red_picture()
+    colour = seen.find("isodoseTable").item(4, COLOUR).background().color()  # 50 %
+    near = np.abs(picture - (colour.red(), colour.green(), colour.blue())).max(axis=-1) < 40
+    assert near.sum() > 30
+    seen.find("linesCheckBox").checked = False
+    settle(seen)
+    near = np.abs(red_picture() - (colour.red(), colour.green(), colour.blue())).max(axis=-1) < 40
+    assert near.sum() == 0
+
+
+def test_surfaces_are_drawn_in_3d_where_they_are_wanted(seen):
+    assert not model().GetDisplayNode().GetVisibility3D()
+    seen.find("surfacesCheckBox").checked = True
+    settle(seen)
+    assert model().GetDisplayNode().GetVisibility3D()
+
+
+def test_metrics_of_every_structure_stand_beside_the_goals(seen, masks, dose_gy):
+    table = seen.find("metricsTable")
+    cells = {table.item(row, 0).text(): [float(table.item(row, column).text()) for column in range(1, 6)] for row in range(table.rowCount)}
+    assert set(cells) == {"PTV_6000", "SpinalCord", "LT PAROTID"}
+    assert cells["SpinalCord"][0] == pytest.approx(dose_gy[masks["SpinalCord"]].mean(), abs=0.3)
+    assert cells["PTV_6000"][3] == pytest.approx(np.percentile(dose_gy[masks["PTV_6000"]], 98), abs=0.6)
+
+
+def test_a_click_on_an_organ_centres_the_views_on_its_hottest_point_and_on_a_target_on_its_coldest(seen, masks, dose_gy):
+    table = seen.find("metricsTable")
+    rows = {table.item(row, 0).text(): row for row in range(table.rowCount)}
+    for name, extreme in (("SpinalCord", np.argmax), ("PTV_6000", np.argmin)):
+        table.cellClicked.emit(rows[name], 0)
+        settle(seen)
+        voxels = np.argwhere(masks[name])
+        worst = dose_gy[tuple(voxels.T)][extreme(dose_gy[tuple(voxels.T)])]
+        assert dose_gy[voxel_of(seen)] == pytest.approx(worst, abs=1e-3)
+        assert masks[name][voxel_of(seen)]
+        assert f"{worst:.1f} Gy" in seen.find("pointLabel").text
+
+
+def test_a_click_on_a_goal_that_limits_a_target_goes_to_its_hottest_point(seen):
+    table = seen.ui.goalsTable
+    row = next(row for row in range(table.rowCount) if table.item(row, 1).text().startswith("D2%"))
+    table.cellClicked.emit(row, 1)
+    settle(seen)
+    assert voxel_of(seen) == tuple(CENTRE)
+
+
+def test_results_and_their_display_are_back_with_a_saved_scene(seen, tmp_path):
+    seen.find("isodoseTable").item(3, PERCENT).setText("90")
+    settle(seen)
+    path = str(tmp_path / "plan.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    assert not seen.find("displayWidget").enabled
+    slicer.util.loadScene(path)
+    assert seen.find("isodoseTable").item(3, PERCENT).text() == "90"
+    assert 54.0 in levels_drawn()
+    assert seen.find("metricsTable").rowCount == 3
