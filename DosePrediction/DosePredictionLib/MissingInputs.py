@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import RoleKind
 
+from .IsocentrePoint import isocentre_problem
 from .Parameters import Parameters
 from .SceneReader import volume_problem
 from .SegmentMeasures import SegmentMeasure
@@ -36,4 +37,6 @@ def missing_inputs(
         reasons.append(_("Give at least one segment the role Target."))
     reasons += dict.fromkeys(finding.sentence for finding in structure_findings(rows, measures) if finding.prevents)
     reasons.append(parameters.beams_problem)
+    if parameters.ct is not None and not volume_problem(parameters.ct):
+        reasons.append(isocentre_problem(parameters.isocentre_mm, parameters.ct))
     return tuple(reason for reason in reasons if reason)

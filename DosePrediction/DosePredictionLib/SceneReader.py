@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
-from dose_prediction.case import Beam, CaseError, Grid, PlanCase, RoleKind, Structure
+from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, RoleKind, Structure
 
 from .SegmentRoles import SegmentRow
 
@@ -56,7 +56,13 @@ def ijk_to_ras(grid: Grid) -> vtk.vtkMatrix4x4:
     return slicer.util.vtkMatrixFromArray(RAS_TO_LPS @ grid.index_to_world_matrix)
 
 
-def read_case(ct_node: Any, segmentation_node: Any, rows: tuple[SegmentRow, ...], beams: tuple[Beam, ...]) -> Generator[float, None, PlanCase]:
+def read_case(
+    ct_node: Any,
+    segmentation_node: Any,
+    rows: tuple[SegmentRow, ...],
+    beams: tuple[Beam | Arc, ...],
+    isocentre_mm: tuple[float, float, float] | None = None,
+) -> Generator[float, None, PlanCase]:
     """The case of a CT and the segments of `rows`, in steps: yields the fraction done and returns the case.
 
     Segments without a role are left out.  Raises CaseError naming what is unfit.
@@ -77,7 +83,7 @@ def read_case(ct_node: Any, segmentation_node: Any, rows: tuple[SegmentRow, ...]
         mask = yield from _scaled(segment_mask(segmentation_node, row, grid), 0.1 + 0.8 * number / len(used), 0.8 / len(used))
         structures.append(Structure(row.name, row.role, mask))
         yield 0.1 + 0.8 * (number + 1) / len(used)
-    return PlanCase(ct_node.GetName(), grid, ct_hu, tuple(structures), beams)
+    return PlanCase(ct_node.GetName(), grid, ct_hu, tuple(structures), beams, isocentre_mm)
 
 
 def _scaled(steps: Generator[float, None, Any], begins: float, part: float) -> Generator[float, None, Any]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import slicer
+from numpy.typing import NDArray
 
 from .Parameters import Parameters
 from .SegmentMeasures import SegmentMeasure
@@ -18,12 +20,16 @@ UI_FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "UI"
 
 @dataclass(frozen=True, eq=False)
 class PanelView:
-    """What the panel shows at this moment; `parameters` is None while the panel is not in use; `measures` are by segment id, as far as known."""
+    """What the panel shows at this moment; `parameters` is None while the panel is not in use.
+
+    As far as it is known by now: `measures` by segment id, and `targets_mm`, points (n, 3) in LPS all over the targets.
+    """
 
     parameters: Parameters | None
     rows: tuple[SegmentRow, ...]
     is_idle: bool
     measures: Mapping[str, SegmentMeasure]
+    targets_mm: NDArray[np.float64] | None
 
 
 class Section(Protocol):

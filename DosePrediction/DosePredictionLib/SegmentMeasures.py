@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from dose_prediction.case import CaseError, Grid, RoleKind
@@ -27,7 +28,7 @@ STEP_VOXELS = 20_000_000
 
 @dataclass(frozen=True)
 class SegmentMeasure:
-    """The volume is None where it cannot be told; the parts of it (0 to 1) that lie outside are told of targets only, where there is a CT and a body."""
+    """The volume is None where it cannot be told; the parts of it (0 to 1) that lie outside are told of targets only."""
 
     volume_cc: float | None
     outside_ct: float | None = None
@@ -35,11 +36,13 @@ class SegmentMeasure:
 
 
 class SegmentMeasures:
-    """`found` holds what is known by segment id; `changed` is emitted when more is."""
+    """`found` holds what is known by segment id, `targets_mm` points (n, 3) in LPS all over the targets; `changed` is emitted when more is known."""
 
     def __init__(self) -> None:
         self.changed = Signal()
         self.found: dict[str, SegmentMeasure] = {}
+        self.targets_mm: NDArray[np.float64] | None = None
+        self._targets_state: Any = None
         self._states: dict[str, tuple[Any, ...]] = {}
         self._wanted: dict[str, tuple[Any, ...]] = {}
         self._steps: Steps | None = None
@@ -52,9 +55,8 @@ class SegmentMeasures:
             return
         self.stop()
         self._wanted = wanted
-        waiting = tuple(row for row in rows if row.segment_id not in self.found)
-        if waiting:
-            self._steps = Steps(self._measure(ct, segmentation, rows, waiting), self._on_done, _report, lambda _fraction: None)
+        if any(row.segment_id not in self.found for row in rows) or self._state_of_targets(rows) != self._targets_state:
+            self._steps = Steps(self._measure(ct, segmentation, rows), self._on_done, _report, lambda _fraction: None)
 
     def stop(self) -> None:
         """Measure no further."""
@@ -63,22 +65,37 @@ class SegmentMeasures:
             self._steps.stop()
             self._steps = None
 
-    def _measure(self, ct: Any, segmentation: Any, rows: tuple[SegmentRow, ...], waiting: tuple[SegmentRow, ...]) -> Generator[float, None, None]:
-        for row in waiting:
-            volume = yield from volume_cc(segmentation, row.segment_id)
-            self._keep(row, SegmentMeasure(volume))
-        grid = _overlap_grid(ct)
-        targets = [row for row in waiting if row.kind is RoleKind.TARGET and self.found[row.segment_id].volume_cc]
-        if grid is None or not targets:
+    def _measure(self, ct: Any, segmentation: Any, rows: tuple[SegmentRow, ...]) -> Generator[float, None, None]:
+        for row in rows:
+            if row.segment_id not in self.found:
+                volume = yield from volume_cc(segmentation, row.segment_id)
+                self._keep(row, SegmentMeasure(volume))
+        grid, targets_state = _overlap_grid(ct), self._state_of_targets(rows)
+        if targets_state == self._targets_state:
             return
+        targets = [row for row in rows if row.kind is RoleKind.TARGET and self.found[row.segment_id].volume_cc]
+        self.targets_mm = None
+        if grid is not None:
+            yield from self._measure_targets(segmentation, targets, rows, grid)
+        self._targets_state = targets_state
+
+    def _measure_targets(
+        self, segmentation: Any, targets: list[SegmentRow], rows: tuple[SegmentRow, ...], grid: Grid
+    ) -> Generator[float, None, None]:
         body = None
         for row in rows:
             if row.kind is RoleKind.EXTERNAL:
                 part = yield from segment_mask(segmentation, row, grid)
                 body = part if body is None or part.sum() > body.sum() else body
+        together = np.zeros(grid.shape, dtype=bool)
         for row in targets:
             mask = yield from segment_mask(segmentation, row, grid)
+            together |= mask
             self._keep(row, _with_overlap(self.found[row.segment_id], mask, body, grid))
+        self.targets_mm = grid.world_from_index(np.argwhere(together)) if together.any() else None
+
+    def _state_of_targets(self, rows: tuple[SegmentRow, ...]) -> tuple[Any, ...]:
+        return tuple((row.segment_id, self._wanted[row.segment_id]) for row in rows if row.kind is RoleKind.TARGET)
 
     def _keep(self, row: SegmentRow, measure: SegmentMeasure) -> None:
         self.found[row.segment_id] = measure
