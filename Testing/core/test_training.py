@@ -25,31 +25,10 @@ from dose_prediction.training.loop import schedule, train
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
 from dose_prediction.training.settings import TrainingSettings
 from dose_prediction.training.training_step import TrainingStep
+from small_patient import write_patient
 from tiny_model import TINY
 
 SETTINGS = TrainingSettings(steps=6, autoencoder_steps=2, warm_up=2, checkpoint_every=3, validate_every=3, learning_rate=3e-3)
-
-
-def write_patient(path: Path, seed: int) -> None:
-    """A small patient in OpenKBP's npz layout: a cylinder with two targets, a cord and a parotid, and a dose that falls off from the targets."""
-    y, x, z = np.indices((128, 128, 128), dtype=np.int16)
-    rng = np.random.default_rng(seed)
-    middle = 64 + rng.integers(-3, 4)
-    body = ((y - 64) ** 2 + (x - middle) ** 2 < 14**2) & (abs(z - 64) < 12)
-    high = (abs(y - 62) < 4) & (abs(x - middle) < 4) & (abs(z - 64) < 5)
-    low = (abs(y - 62) < 4) & (abs(x - middle - 7) < 3) & (abs(z - 64) < 5)
-    cord = (abs(y - 72) < 2) & (abs(x - middle) < 2) & (abs(z - 64) < 12)
-    parotid = (abs(y - 62) < 3) & (abs(x - middle + 10) < 2) & (abs(z - 64) < 4)
-    bits = (cord << 1) | (parotid << 2) | (low << 7) | (high << 9) | (body.astype(np.uint16) << 15)
-    distance = np.sqrt((y - 62.0) ** 2 + (x - middle) ** 2 + (z - 64.0) ** 2)
-    dose = np.where(body, 7000 * np.exp(-np.maximum(distance - 5, 0) / 12), 0)
-    np.savez(
-        path,
-        ct=np.where(body, 1024, 0).astype(np.int16),
-        dose=dose.astype(np.uint16),
-        bits=bits.astype(np.uint16),
-        spacing=np.array([4.0, 4.0, 3.0], np.float32),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +91,15 @@ def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(d
     assert found["dvh_score_gy"] == pytest.approx(curve[-1]["dvh_score_gy"], abs=0.1)
     assert found["dose_score_gy"] < found["prior_alone_dose_score_gy"]
     assert set(found["dvh_errors_gy"]) >= {"PTV70 D95", "SpinalCord D0.1cc", "RightParotid mean"}
+
+
+def test_a_case_that_cannot_be_prepared_is_named_and_the_others_are_kept(data: Path, tmp_path: Path) -> None:
+    for file in (data / "train").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "pt_0.npz").write_bytes(b"not a case")
+    with pytest.raises(CaseError, match=r"1 of 3 cases failed, pt_0.npz first"):
+        prepare_cases(tmp_path, tmp_path / "prepared")
+    assert sorted(file.name for file in (tmp_path / "prepared").iterdir()) == ["pt_1.npz", "pt_2.npz"]
 
 
 def test_two_processes_train_as_one_with_the_same_cases_a_step(data: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ Preparing goes through the same functions as a prediction, so that the network m
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dose_prediction import openkbp
-from dose_prediction.case import CaseError
+from dose_prediction.case import Beam, CaseError
+from dose_prediction.cohort import run_each
 from dose_prediction.model.condition import CHANNELS, FIRST_ORGAN, ORGANS, plan_tokens, volume_channels
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.output_files import whole_file
-from dose_prediction.physics.prior import PlanObjective, physics_prior, trace_beams
-from dose_prediction.region import onto_region, planning_region
+from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
+from dose_prediction.region import PlanningRegion, onto_region, planning_region
 
+Job = tuple[Path, Path]  # the case and the file that is made of it
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
 
 
@@ -54,18 +56,29 @@ def structures_in(volumes: torch.Tensor) -> list[tuple[bool, torch.Tensor]]:
     return found + [(is_target, voxels) for is_target, voxels in organs if len(voxels)]
 
 
-def prepare_cases(data: Path, cache: Path, workers: int | None = None) -> list[Path]:
-    """Prepare every `pt_*.npz` of `data` that is not in `cache` yet; returns the cached files in order of name."""
+def prepare_cases(data: Path, cache: Path, workers: int | None = None, ray_address: str | None = None) -> list[Path]:
+    """Prepare every `pt_*.npz` of `data` that is not in `cache` yet; returns the cached files in order of name.
+
+    On `workers` processes (as many as there are cores), or on the Ray cluster at `ray_address`.
+    """
     sources = sorted(data.glob("pt_*.npz"))
     if not sources:
         raise CaseError(f"No pt_*.npz in {data}; give the folder that holds the training cases.")
     cache.mkdir(parents=True, exist_ok=True)
     wanted = [cache / source.name for source in sources]
     missing = [(source, file) for source, file in zip(sources, wanted, strict=True) if not file.exists()]
-    if missing:
-        with ProcessPoolExecutor(workers or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(tqdm(pool.map(_prepare, *zip(*missing, strict=True)), total=len(missing), desc="Preparing cases", unit="case"))
+    make_each(_prepare, missing, "Preparing cases", workers or os.cpu_count() or 1, ray_address)
     return wanted
+
+
+def make_each(make: Callable[[Job], object], jobs: Sequence[Job], name: str, workers: int, ray_address: str | None) -> None:
+    """Make the file of every job.  A job that fails costs nothing of the others; CaseError names the first of them when all is done."""
+    outcomes = run_each(make, jobs, processes=workers, ray_address=ray_address)
+    failed = [outcome for outcome in tqdm(outcomes, total=len(jobs), desc=name, unit="case", disable=not jobs) if outcome.error]
+    if failed:
+        raise CaseError(
+            f"{len(failed)} of {len(jobs)} cases failed, {failed[0].item[0].name} first: {failed[0].error} Mend it or take it away; the rest is kept."
+        )
 
 
 def load_cases(files: Sequence[Path]) -> list[TrainingCase]:
@@ -77,18 +90,31 @@ def load_cases(files: Sequence[Path]) -> list[TrainingCase]:
     return cases
 
 
-def _prepare(source: Path, file: Path) -> None:
+def one_thread_in_a_worker() -> None:
+    """Workers share the cores among themselves."""
+    if parent_process() is not None:
+        torch.set_num_threads(1)
+
+
+def _prepare(job: Job) -> None:
+    one_thread_in_a_worker()
+    source, file = job
     case = openkbp.read_npz(source)
     reference = openkbp.read_reference(source)
     region = planning_region(case)
     prior = physics_prior(region, trace_beams(case, region), PlanObjective())
     wanted = onto_region(reference.dose_gy, case, region)
-    residual = np.where(region.body, (wanted - prior.dose_gy) / RESIDUAL_SCALE_GY, 0)
+    store_case(file, region, prior, wanted, case.fields)
+
+
+def store_case(file: Path, region: PlanningRegion, prior: PhysicsPrior, wanted_gy: NDArray[np.float32], fields: Sequence[Beam]) -> None:
+    """Write a `TrainingCase` that is to learn the dose `wanted_gy` (z, y, x) of the plan's static fields."""
+    residual = np.where(region.body, (wanted_gy - prior.dose_gy) / RESIDUAL_SCALE_GY, 0)
     with whole_file(file) as unfinished:
         np.savez(
             unfinished,
             volumes=volume_channels(region, prior).astype(STORED),
             residual=residual.astype(STORED),
-            tokens=plan_tokens(region, case.fields),
+            tokens=plan_tokens(region, fields),
             voxel_mm3=np.float64(region.grid.voxel_volume_mm3),
         )
