@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dose_prediction import __version__
 from dose_prediction.case import DoseGoal, PlanCase
 from dose_prediction.prediction import Cancelled, Prediction, Progress, Provenance
+from dose_prediction.trade_offs import MetricChange
 
 
 class InstantModel:
-    """Gives every target its prescription and the rest of the body 10 Gy; samples are half a gray above and below it.
+    """Gives every target its prescription and the rest of the body 10 Gy; samples are half a gray above and below it; goals bring the mean of
+    their organs from 10 Gy to the limit.
 
     `fail_on` names cases that end in an error, `load_error` is raised when the model is loaded.  With `hold`, a prediction stays in its first step
     until `hold` is set; `holding` tells that it got there.
@@ -25,6 +28,8 @@ class InstantModel:
         self.holding = threading.Event()
         self.loads = 0
         self.cancels_seen = 0
+
+    model_sha256 = "0" * 64
 
     def load(self) -> None:
         self.loads += 1
@@ -39,6 +44,7 @@ class InstantModel:
         seed: int,
         device: str,
         goals: Sequence[DoseGoal] = (),
+        is_deliverable: bool = False,
         on_progress: Callable[[Progress], None] | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
@@ -57,6 +63,8 @@ class InstantModel:
             dose[target.mask] = target.role.prescription_gy
         plans = tuple(dose + np.float32(0.5 * (-1) ** number) for number in range(samples))
         spread = np.full_like(dose, 0.5) if samples else None
+        changes = tuple(MetricChange(goal.organ, goal.organ, "Dmean", 10.0, goal.limit_gy) for goal in goals)
         asked = [str(goal) for goal in goals]
-        provenance = Provenance("DosePrediction 0", "test", "0" * 64, seed, samples, 1, device, "float32", case.digest, asked, {"Physics prior": 0.1})
-        return Prediction(dose, dose * 0.9, plans, spread, provenance)
+        product, seconds = f"DosePrediction {__version__}", {"Physics prior": 0.1}
+        provenance = Provenance(product, "test", self.model_sha256, seed, samples, 1, device, "float32", case.digest, asked, seconds, deliverability=Deliverability(0.5, 2.0))
+        return Prediction(dose, dose * 0.9, plans, spread, provenance, changes)

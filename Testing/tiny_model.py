@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from dose_prediction.familiarity import Familiarity
 from dose_prediction.model.bundle import Bundle
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 
@@ -19,5 +20,6 @@ def tiny_bundle(seed: int = 0, strength: float = 0.05) -> Bundle:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(strength * torch.randn_like(parameter))
-    card = {"version": "test", "sha256": "0" * 64, "trained_prescriptions_gy": [56.0, 70.0], "trained_gantry_deg": [72.0 * i for i in range(5)]}
+    familiarity = Familiarity(1, {"number of beams": (5.0, 5.0)}, {}, (56.0, 70.0), (6.0,))
+    card = {"version": "test", "sha256": "0" * 64, "familiarity": familiarity.as_dict()}
     return Bundle(network.eval().requires_grad_(False), card)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from dose_prediction import __version__
 from dose_prediction.beam_options import add_beam_options, beams_of, open_planned
-from dose_prediction.case import CaseError, CaseWarning, PlanCase
+from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_dose_goal
 from dose_prediction.dose_commands import add_commands
 from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
 from dose_prediction.error_sentences import is_deliberate, sentence_for
@@ -79,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
     add_beam_options(predict)
     predict.add_argument("--samples", type=_samples, default=0, metavar="N", help="also draw N plausible doses and write their spread (default 0)")
     predict.add_argument("--seed", type=_count, default=0, metavar="S", help="seed of the samples (default 0)")
+    predict.add_argument(
+        "--goal", action="append", default=[], metavar="GOAL", help='steer the dose: "Parotid_R mean <= 20" (Gy; or max); may be repeated'
+    )
     predict.add_argument("--device", choices=DEVICES, default="auto", help="what the model runs on (default auto: the GPU if there is one)")
     predict.add_argument("--model", type=Path, metavar="DIR", help="folder of another trained model (default: the released one)")
     predict.set_defaults(run=_predict)
@@ -135,6 +138,7 @@ def _predict(options: argparse.Namespace) -> int:
     from dose_prediction.case_files import find_cases
 
     beams_of(options)  # a mistake in them is told before anything is read
+    options.goals = [parse_dose_goal(text) for text in options.goal]
     require_writable(options.output)
     if options.case is not None:
         return _predict_one(options.case, options)
@@ -147,6 +151,7 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from dose_prediction.report import goals_table, stages_table
+    from dose_prediction.trade_offs import goal_sentences
 
     with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
         opened = open_planned(path, options)
@@ -162,6 +167,8 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
     for warning in prediction.provenance.warnings:
         print(f"Note: {warning}", file=sys.stderr)
     print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case)))
+    if prediction.changes:
+        print("", *goal_sentences(options.goals, prediction.changes), sep="\n")
     print(f"\n{stages_table(prediction.provenance.as_dict())}\n\nWritten:", *files, sep="\n  ")
     return 0
 
@@ -198,7 +205,9 @@ def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
 
 def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Progress], None] | None) -> Prediction:
     predictor: Predictor = options.predictor
-    return predictor.predict(case, samples=options.samples, seed=options.seed, device=options.device, on_progress=show, is_cancelled=None)
+    return predictor.predict(
+        case, samples=options.samples, seed=options.seed, device=options.device, goals=options.goals, on_progress=show, is_cancelled=None
+    )
 
 
 @contextmanager

@@ -17,20 +17,26 @@ import torch
 from numpy.typing import NDArray
 
 from dose_prediction import __version__
+from dose_prediction.calibration import Calibration
 from dose_prediction.case import CaseError, DoseGoal, PlanCase
 from dose_prediction.device import choose_device, working_precision
+from dose_prediction.familiarity import Features, familiarity_from_card, features
+from dose_prediction.guidance import Guide, guided_change
 from dose_prediction.model import diffusion
 from dose_prediction.model.bundle import Bundle
 from dose_prediction.model.condition import ORGANS, goal_tokens, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
 from dose_prediction.model.condition_encoder import Condition
 from dose_prediction.model.network import ADDiffDose
-from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
-from dose_prediction.prediction_cache import PredictionCache, digest_of
+from dose_prediction.physics.mimic import ITERATIONS, Deliverability, deliverability, fit_dose
+from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, TracedBeams, physics_prior, trace_beams
+from dose_prediction.prediction_cache import PredictionCache
 from dose_prediction.progress import Cancelled, Progress, Run
 from dose_prediction.region import PlanningRegion, onto_case_grid, planning_region
+from dose_prediction.trade_offs import MetricChange, metric_changes
 
 Volume = NDArray[np.float32]
 SAMPLING_STEPS = 8
+GUIDE = Guide()
 
 __all__ = ["Cancelled", "Prediction", "Progress", "Provenance", "predict"]
 
@@ -51,6 +57,8 @@ class Provenance:
     goals: list[str] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    is_deliverable: bool = False
+    deliverability: Deliverability | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,8 +68,9 @@ class Provenance:
 class Prediction:
     """A predicted dose in Gy on the case's grid (z, y, x): zero outside the body, never negative, never NaN.
 
-    `dose_gy` is the expected dose, `prior_gy` the physics prior that it started from; `samples_gy` are single plausible plans and `spread_gy` their
-    standard deviation, where samples were asked for.
+    `dose_gy` is the expected dose, `prior_gy` the physics prior that it started from.  `samples_gy` are single plausible plans, calibrated so that
+    bands of their DVHs hold what they promise, and `spread_gy` their standard deviation, where samples were asked for.  `changes` says what goals
+    gained and cost: every structure's metrics without and with them.
     """
 
     dose_gy: Volume
@@ -69,6 +78,12 @@ class Prediction:
     samples_gy: tuple[Volume, ...]
     spread_gy: Volume | None
     provenance: Provenance
+    changes: tuple[MetricChange, ...] = ()
+
+    @property
+    def deliverability(self) -> Deliverability | None:
+        """What the beams cannot do of the predicted dose."""
+        return self.provenance.deliverability
 
 
 def predict(
@@ -79,11 +94,12 @@ def predict(
     seed: int = 0,
     device: str = "auto",
     goals: Sequence[DoseGoal] = (),
+    is_deliverable: bool = False,
     cache: PredictionCache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Prediction:
-    """The dose that a good plan would give `case`, steered by `goals` where there are any.
+    """The dose that a good plan would give `case`, steered by `goals` where there are any; `is_deliverable` asks for what the beams can give of it.
 
     The same case, model, seed, goals and machine give the same dose; `cache` only saves time.  Raises Cancelled when `is_cancelled` says so between
     steps, DeviceError and CaseError for input that cannot be used.
@@ -93,30 +109,48 @@ def predict(
     torch_device = choose_device(device)
     precision = working_precision(torch_device)
     cache = cache or PredictionCache()
-    run = Run(on_progress, is_cancelled, steps=5 + samples * SAMPLING_STEPS)
+    run = Run(on_progress, is_cancelled, steps=6 + bool(goals) + samples * SAMPLING_STEPS)
 
     with run.stage("Preparing the case"):
-        named = [(structure.name, structure.role) for structure in case.structures]
-        region = cache.recall("region", digest_of(case.patient_digest, named), lambda: planning_region(case))
+        named = tuple((structure.name, structure.role) for structure in case.structures)
+        region = cache.recall("region", (case.patient_digest, named), lambda: planning_region(case))
         _check_goals(goals, region)
-    prior = _prior(case, region, cache, run)
+    traced, prior = _prior(case, region, cache, run)
     with run.stage("Encoding the case"), _autocast(torch_device, precision):
         network = model.network.to(torch_device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        depends_on = digest_of(case.digest, tuple(goals), model.sha256, str(torch_device))
-        encoded = cache.recall("condition", depends_on, lambda: _encoded(network, region, prior, case, goals, torch_device))
+        depends_on = (case.digest, model.sha256, str(torch_device))
+        encoded = cache.recall("condition", depends_on, lambda: _encoded(network, region, prior, case, (), torch_device))
     with run.stage("Predicting the dose"), _autocast(torch_device, precision):
-        direct, mirrored = (diffusion.expected(network.bound(c), encoded.shape, network.levels, torch_device) for c in encoded.conditions)
-        residual = 0.5 * (direct + mirrored.flip(-1))
-    drawn: list[torch.Tensor] = []
+        direct, residual = _expected(network, encoded)
+        free_gy = dose_gy = _dose(residual, prior, region)
+    change_gy: Volume | float = 0.0
+    if goals:
+        with run.stage("Steering to the goals"):
+            with _autocast(torch_device, precision):
+                encoded = _encoded(network, region, prior, case, goals, torch_device)
+                direct, residual = _expected(network, encoded)
+            dose_gy = _dose(residual, prior, region)
+            change_gy = guided_change(traced, region, prior, dose_gy, goals, GUIDE, lambda done: run.report(done / (GUIDE.iterations + 1)))
+            dose_gy = np.maximum(dose_gy + change_gy, 0)
+    with run.stage("Fitting the beams"):
+        fitted = fit_dose(traced, region, dose_gy, start=prior.beamlets, on_iteration=lambda done: run.report(min(done / ITERATIONS, 1.0)))
+        gap = deliverability(dose_gy, fitted, region.body)
+    if is_deliverable:
+        change_gy = change_gy + fitted.dose_gy - dose_gy
+        dose_gy = fitted.dose_gy
+    drawn: list[Volume] = []
     if samples:
         with run.stage("Sampling plans", steps=samples * SAMPLING_STEPS), _autocast(torch_device, precision):
             for index in range(samples):
-                drawn.append(_sampled(network.bound(encoded.conditions[0]), direct, network.levels, (seed, index), run))
+                plan = _sampled(network.bound(encoded.conditions[0]), direct, network.levels, (seed, index), run)
+                drawn.append(np.maximum(_dose(plan, prior, region) + change_gy, 0))
+        if calibration := Calibration.from_card(model.card):
+            drawn = calibration.applied(drawn, dose_gy, region)
     with run.stage("Finishing"):
-        dose = _finished(residual, prior, region, case)
-        plans = tuple(_finished(x, prior, region, case) for x in drawn)
+        dose, prior_gy = (_on_case(volume, region, case) for volume in (dose_gy, prior.dose_gy))
+        plans = tuple(_on_case(plan_gy, region, case) for plan_gy in drawn)
         spread = np.std(plans, axis=0, dtype=np.float32) if plans else None
-        prior_gy = _on_case(prior.dose_gy, region, case)
+        changes = metric_changes(case, _on_case(free_gy, region, case), dose) if goals else ()
     provenance = Provenance(
         product=f"DosePrediction {__version__}",
         model_version=model.version,
@@ -129,26 +163,30 @@ def predict(
         case_sha256=case.digest,
         goals=[str(goal) for goal in goals],
         stage_seconds={name: round(seconds, 3) for name, seconds in run.seconds.items()},
-        warnings=_warnings(case, model),
+        warnings=_doubts(model, region, encoded.features),
+        is_deliverable=is_deliverable,
+        deliverability=gap,
     )
-    return Prediction(dose, prior_gy, plans, spread, provenance)
+    return Prediction(dose, prior_gy, plans, spread, provenance, changes)
 
 
 @dataclass(frozen=True, eq=False)
 class _Encoded:
-    """The condition of a case and of its mirror image, and the shape (batch, 1, z, y, x) of what is denoised."""
+    """The condition of a case and of its mirror image, the shape (batch, 1, z, y, x) of what is denoised, and what the case is like."""
 
     conditions: tuple[Condition, Condition]
     shape: tuple[int, ...]
+    features: Features
 
 
 def _encoded(
     network: ADDiffDose, region: PlanningRegion, prior: PhysicsPrior, case: PlanCase, goals: Sequence[DoseGoal], device: torch.device
 ) -> _Encoded:
-    volumes = padded(torch.from_numpy(volume_channels(region, prior)))[None].to(device, memory_format=torch.channels_last_3d)
-    tokens = torch.from_numpy(np.concatenate([plan_tokens(region, case.fields), goal_tokens(goals)]))[None].to(device)
+    channels, plan = volume_channels(region, prior), plan_tokens(region, case.fields)
+    volumes = padded(torch.from_numpy(channels))[None].to(device, memory_format=torch.channels_last_3d)
+    tokens = torch.from_numpy(np.concatenate([plan, goal_tokens(goals)]))[None].to(device)
     mirrored = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
-    return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]))
+    return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]), features(channels, plan))
 
 
 def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:
@@ -157,18 +195,16 @@ def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:
             raise CaseError(f"The goal '{goal}' is for an organ that the case has not; give one of {', '.join(sorted(region.organs)) or 'none'}.")
 
 
-def _prior(case: PlanCase, region: PlanningRegion, cache: PredictionCache, run: Run) -> PhysicsPrior:
+def _prior(case: PlanCase, region: PlanningRegion, cache: PredictionCache, run: Run) -> tuple[TracedBeams, PhysicsPrior]:
     objective = PlanObjective()
     with run.stage("Physics prior"):
-        beams_depend_on = digest_of(case.ct_hu, case.grid, case.body, region.grid, region.prescription_map_gy > 0, case.fields, case.isocentre)
-        traced = cache.recall(
-            "beams", beams_depend_on, lambda: trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.fields)))
-        )
-        return cache.recall(
+        traced = trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.fields)), cache=cache.traces)
+        prior = cache.recall(
             "prior",
-            digest_of(case.digest, objective),
+            (case.digest, objective),
             lambda: physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0))),
         )
+    return traced, prior
 
 
 def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.NoiseLevels, seed: tuple[int, int], run: Run) -> torch.Tensor:
@@ -177,13 +213,20 @@ def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.N
     return diffusion.sample(network, mean, levels, SAMPLING_STEPS, generator, on_step=lambda done: run.report(before + done))
 
 
-def _finished(residual: torch.Tensor, prior: PhysicsPrior, region: PlanningRegion, case: PlanCase) -> Volume:
-    """The dose on the case's grid of a residual on the padded grid of the region."""
+def _expected(network: ADDiffDose, encoded: _Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+    """The expected residual as the case is, and its mean with that of the mirror image, mirrored back."""
+    device = encoded.conditions[0].context.device
+    direct, mirrored = (diffusion.expected(network.bound(c), encoded.shape, network.levels, device) for c in encoded.conditions)
+    return direct, 0.5 * (direct + mirrored.flip(-1))
+
+
+def _dose(residual: torch.Tensor, prior: PhysicsPrior, region: PlanningRegion) -> Volume:
+    """The dose on the region's grid of a residual on its padded grid."""
     depth, height, width = region.grid.shape
     correction = residual[0, 0, :depth, :height, :width].float().cpu().numpy() * diffusion.RESIDUAL_SCALE_GY
     if not np.isfinite(correction).all():
         raise FloatingPointError("The network returned values that are not numbers; the model does not fit this case.")
-    return _on_case(np.where(region.body, np.maximum(prior.dose_gy + correction, 0), 0).astype(np.float32), region, case)
+    return np.where(region.body, np.maximum(prior.dose_gy + correction, 0), 0).astype(np.float32)
 
 
 def _on_case(dose_gy: Volume, region: PlanningRegion, case: PlanCase) -> Volume:
@@ -196,18 +239,9 @@ def _autocast(device: torch.device, precision: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _warnings(case: PlanCase, model: Bundle) -> list[str]:
-    """What of the case the model was not trained on, in sentences."""
-    found = []
-    unseen = sorted({organ.role.standard_name or organ.name for organ in case.organs} - set(ORGANS))
-    if unseen:
-        found.append(f"The model does not know {', '.join(unseen)}; the physics prior spares them, the model does not look at them.")
-    trained = set(map(float, model.card.get("trained_prescriptions_gy", [])))
-    strange = sorted({target.role.prescription_gy or 0.0 for target in case.targets} - trained)
-    if trained and strange:
-        ours, theirs = (", ".join(f"{dose:g}" for dose in sorted(doses)) for doses in (strange, trained))
-        found.append(f"No training plan has a prescription of {ours} Gy (trained: {theirs} Gy); check the dose with care.")
-    beams = model.card.get("trained_gantry_deg")
-    if beams and sorted(beam.gantry_deg for beam in case.fields) != sorted(map(float, beams)):
-        found.append("The beams differ from those of the training plans; the physics prior follows them, the model has not seen them.")
-    return found
+def _doubts(model: Bundle, region: PlanningRegion, case: Features) -> list[str]:
+    """What of the case is unlike the training cases, in sentences."""
+    familiarity = familiarity_from_card(model.card)
+    if familiarity is None:
+        return ["The model's card does not say what it was trained on; nobody checks whether this case is like it."]
+    return familiarity.doubts(case, sorted(set(region.organs) - set(ORGANS)))

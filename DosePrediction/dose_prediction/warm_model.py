@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 class Predictor(Protocol):
     """What the command line and the worker ask of a model; a test hands in one of its own."""
 
+    @property
+    def model_sha256(self) -> str:
+        """The digest of its weights."""
+
     def load(self) -> None:
         """Make ready to predict; does nothing if that was done before."""
 
@@ -27,6 +32,7 @@ class Predictor(Protocol):
         seed: int,
         device: str,
         goals: Sequence[DoseGoal] = (),
+        is_deliverable: bool = False,
         on_progress: Callable[[Progress], None] | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
@@ -41,6 +47,10 @@ class WarmModel:
         self._bundle: Bundle | None = None
         self._cache: PredictionCache | None = None
 
+    @property
+    def model_sha256(self) -> str:
+        return self._loaded().sha256
+
     def load(self) -> None:
         self._loaded()
 
@@ -52,6 +62,7 @@ class WarmModel:
         seed: int,
         device: str,
         goals: Sequence[DoseGoal] = (),
+        is_deliverable: bool = False,
         on_progress: Callable[[Progress], None] | None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
@@ -66,6 +77,7 @@ class WarmModel:
             seed=seed,
             device=device,
             goals=goals,
+            is_deliverable=is_deliverable,
             cache=self._cache,
             on_progress=on_progress,
             is_cancelled=is_cancelled,
@@ -77,3 +89,9 @@ class WarmModel:
 
             self._bundle = load_bundle(self._folder)
         return self._bundle
+
+
+@cache
+def warm_model(folder: Path | None) -> WarmModel:
+    """The one model of `folder` in this process."""
+    return WarmModel(folder)

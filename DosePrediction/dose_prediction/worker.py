@@ -2,10 +2,12 @@
 
 It is spoken to in lines of JSON.  On standard input:
 {"command": "predict", "case": PATH, "output": FOLDER, "samples": 0, "seed": 0, "device": "auto"}, {"command": "cancel"}, {"command": "quit"};
-a predict may have "goals" that steer it: [{"organ": "Parotid_R", "metric": "mean", "limit_gy": 20}].  The end of the input quits as well.
+a predict may have "goals" that steer it: [{"organ": "Parotid_R", "metric": "mean", "limit_gy": 20}]; "deliverable": true asks for
+what the beams can give of the dose.  The end of the input quits as well.
 On standard output, which carries nothing else: "ready" once, "progress" with stage and fraction, and for each predict exactly one of "result" (paths
-of dose, prior and spread as .npy, of each sample in a list "samples", and the provenance), "cancelled" and "error" (message).  A cancel is answered
-at once, even inside a long step; what that step computes is thrown away.
+of dose, prior and spread as .npy, of each sample in a list "samples"; in a list "changes" what goals gained and cost, with structure, standard_name,
+metric, before_gy and after_gy; "deliverability", what the beams cannot do of the dose, as mean_gy and p99_gy; and the provenance), "cancelled" and "error" (message).  A cancel is answered at once, even inside a long step; what
+that step computes is thrown away.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -46,13 +48,15 @@ class Job:
     seed: int
     device: str
     goals: tuple[DoseGoal, ...] = ()
+    is_deliverable: bool = False
     _ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def from_command(cls, command: dict[str, Any]) -> Job:
         goals = tuple(DoseGoal(goal["organ"], goal["metric"], float(goal["limit_gy"])) for goal in command.get("goals", ()))
-        return cls(Path(command["case"]), Path(command["output"]), int(command["samples"]), int(command["seed"]), str(command["device"]), goals)
+        numbers = int(command["samples"]), int(command["seed"])
+        return cls(Path(command["case"]), Path(command["output"]), *numbers, str(command["device"]), goals, bool(command.get("deliverable", False)))
 
     @property
     def has_ended(self) -> bool:
@@ -135,10 +139,19 @@ def _carry_out(job: Job, events: Events, predictor: Predictor) -> None:
         predictor.load()
         _stop_if_ended(job)
         prediction = predictor.predict(
-            case, samples=job.samples, seed=job.seed, device=job.device, goals=job.goals, on_progress=report, is_cancelled=lambda: job.has_ended
+            case,
+            samples=job.samples,
+            seed=job.seed,
+            device=job.device,
+            goals=job.goals,
+            is_deliverable=job.is_deliverable,
+            on_progress=report,
+            is_cancelled=lambda: job.has_ended,
         )
         content = _write_arrays(job, prediction)
-        events.send("result", **content, provenance=prediction.provenance.as_dict())
+        changes = [asdict(change) for change in prediction.changes]
+        provenance = prediction.provenance.as_dict()
+        events.send("result", **content, changes=changes, deliverability=provenance["deliverability"], provenance=provenance)
     except Exception as error:
         if job.end():
             sentence = sentence_for(error)

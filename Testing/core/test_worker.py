@@ -121,7 +121,9 @@ def test_the_worker_stays_for_the_next_prediction(case_file, tmp_path):
 def test_goals_reach_the_model_and_a_goal_that_makes_no_sense_is_an_error(case_file, tmp_path):
     worker = Conversation(InstantModel())
     worker.say(predict(case_file, tmp_path / "out", goals=[{"organ": "Parotid_L", "metric": "mean", "limit_gy": 20}]))
-    assert worker.answer()["provenance"]["goals"] == ["Parotid_L mean <= 20 Gy"]
+    answer = worker.answer()
+    assert answer["provenance"]["goals"] == ["Parotid_L mean <= 20 Gy"]
+    assert answer["changes"] == [{"structure": "Parotid_L", "standard_name": "Parotid_L", "metric": "Dmean", "before_gy": 10.0, "after_gy": 20.0}]
     worker.say(predict(case_file, tmp_path / "other", goals=[{"organ": "Parotid_L", "metric": "median", "limit_gy": 20}]))
     assert "give mean or max" in worker.answer()["message"]
     worker.end()

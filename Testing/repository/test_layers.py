@@ -20,7 +20,7 @@ LAYERS = (
     ("segmentation_files", "openkbp", "dicom"),
     ("case_files", "dose_files", "phantom", "dosimetry", "physics"),
     ("model",),
-    ("prediction", "prediction_cache", "guidance", "trade_offs"),
+    ("prediction", "prediction_cache", "guidance", "trade_offs", "calibration", "familiarity"),
     ("training",),
 )
 TOP = len(LAYERS)
