@@ -12,6 +12,8 @@ from slicer.i18n import tr as _
 from dose_prediction.case_files import write_case_folder
 from dose_prediction.phantom import head_and_neck_phantom
 
+from .StudyNodes import forget_file
+
 # Colours as planning systems have them: targets warm, organs cool, the body like skin.
 COLOURS = {
     "PTV70": (0.90, 0.10, 0.15),
@@ -34,6 +36,8 @@ def load_phantom(seed: int = 0) -> tuple[Any, Any]:
         write_case_folder(folder, head_and_neck_phantom(seed))
         ct_node = slicer.util.loadVolume(str(Path(folder) / "ct.nrrd"), {"name": _("Phantom CT")})
         segmentation_node = slicer.util.loadSegmentation(str(Path(folder) / "segmentation.seg.nrrd"), {"name": _("Phantom structures")})
+    for node in (ct_node, segmentation_node):
+        forget_file(node)
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(ct_node)
     segmentation = segmentation_node.GetSegmentation()
     for segment_id in segmentation.GetSegmentIDs():

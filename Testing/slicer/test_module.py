@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.machinery
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +64,41 @@ def test_a_reload_leaves_no_observer_of_the_panel_before(widget, patient):
     assert slicer.modules.DosePredictionWidget.panel is not before
 
 
-def test_the_self_test_passes():
+def test_the_self_test_predicts_and_passes(widget):
     slicer.modules.DosePredictionInstance.runTest()
+
+
+@pytest.fixture
+def sample_data(monkeypatch):
+    """Slicer's Sample Data module as far as other modules speak to it."""
+    fake = types.ModuleType("SampleData")
+    fake.__spec__ = importlib.machinery.ModuleSpec("SampleData", None)
+    sources = []
+
+    class SampleDataLogic:
+        @staticmethod
+        def sampleDataSourcesByCategory(category):
+            return [source for source in sources if source.category == category]
+
+        @staticmethod
+        def registerCustomSampleDataSource(**source):
+            sources.append(types.SimpleNamespace(**source))
+
+    fake.SampleDataLogic = SampleDataLogic
+    monkeypatch.setitem(sys.modules, "SampleData", fake)
+    return sources
+
+
+def test_the_phantom_is_among_the_sample_data_and_is_drawn_without_download(sample_data):
+    for _start in range(2):
+        slicer.app.startupCompleted()
+    (source,) = sample_data
+    assert (source.category, source.sampleName) == ("Radiotherapy", "Head-and-neck phantom with contours")
+    assert Path(source.thumbnailFileName).is_file()
+    ct, segmentation = source.customDownloader(source)
+    assert segmentation.GetSegmentation().GetNumberOfSegments() == 11
+    for node in (ct, segmentation):
+        assert node.GetStorageNode() is None  # it refers to no file that is gone
 
 
 def test_every_input_has_a_tooltip_and_angles_say_degrees(widget):
