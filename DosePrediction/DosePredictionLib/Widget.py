@@ -15,13 +15,16 @@ from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
 from .DvhTables import chart_of
 from .Fingerprints import Fingerprints
 from .ExchangeSection import ExchangeSection
+from .FractionsSection import FractionsSection
+from .GoalSets import organs_with_goals
+from .GoalsSection import GoalsSection
 from .GoalsTable import GoalsTable
 from .IsocentreSection import IsocentreSection
 from .MissingInputs import missing_inputs
 from .Parameters import DEVICES, Parameters
 from .PredictionRun import PredictionRun
 from .PythonPackages import PackagesProtocol, PythonPackages
-from .ResultNodes import RunRequest, goal_set
+from .ResultNodes import RunRequest
 from .ResultsSection import ResultsSection
 from .RunState import RunState, state_label
 from .Section import PanelView, Section
@@ -54,15 +57,17 @@ class Panel(VTKObservationMixin):
         self._measures = SegmentMeasures()
         self._measures.changed.connect(self._update_soon)
         self.goals = GoalsTable(ui.goalsTable)
-        organs = tuple(goal.structure for goal in goal_set().goals if not goal.structure.startswith("PTV"))
         fingerprints = Fingerprints()
         self.staleness = Staleness(ui, fingerprints, self._update_by_itself)
         self.staleness.changed.connect(self._show_button)
         self.sections: tuple[Section, ...] = (
-            StructuresSection(ui, organs),
+            StructuresSection(ui, organs_with_goals()),
             BodySegment(ui),
             BeamsSection(ui.planCollapsibleButton),
+            ExchangeSection(ui.exchangeCollapsibleButton),
             IsocentreSection(ui.planCollapsibleButton),
+            FractionsSection(ui.planCollapsibleButton),
+            GoalsSection(ui.planCollapsibleButton),
             ResultsSection(ui.resultsCollapsibleButton, self.goals),
             self.staleness,
         )
