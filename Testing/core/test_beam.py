@@ -39,9 +39,9 @@ def test_angles_are_kept_between_0_and_360() -> None:
 def test_equispaced_beams_are_equally_far_apart(count: int, start_deg: float) -> None:
     angles = gantry(equispaced_beams(count, start_deg))
     assert len(angles) == count
-    assert angles[0] == pytest.approx(start_deg)
+    assert angles[0] == pytest.approx(start_deg, abs=1e-6)
     gaps = [(second - first) % 360 for first, second in itertools.pairwise(angles)]
-    assert gaps == pytest.approx([360 / count] * (count - 1))
+    assert gaps == pytest.approx([360 / count] * (count - 1), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pydicom.filebase import DicomFileLike
 from pydicom.uid import generate_uid
 
 from dicom_files import contour, edit_ct, edited, roi, validation_errors, water_folder
-from dose_prediction.case import Beam, CaseError, CaseWarning, Grid, PlanCase
+from dose_prediction.case import Arc, Beam, CaseError, CaseWarning, Grid, PlanCase
 from dose_prediction.case_files import PLAN_FILE, read_case
 from dose_prediction.dicom import find_studies
 from water_case import SHAPE, water_case
@@ -117,10 +117,12 @@ def test_a_patient_in_any_position_is_the_same_case(tmp_path, position):
         "FFP": ((1.0, 0, 0), (0, -1.0, 0), (0, 0, -1.0)),
     }
     grid = Grid(SHAPE, (5.0, -7.0, 11.0), (4.0, 4.0, 3.0), directions[position])
-    given = water_case(grid=grid).with_beams((Beam(90), Beam(200, 15, 10)))
+    given = water_case(grid=grid).with_beams((Beam(90), Beam(200, 15, 10), Arc(300, 40, True, 15, 10)))
     folder = water_folder(tmp_path / "water", given, position)
-    machine = [float(beam.ControlPointSequence[0].GantryAngle) for beam in pydicom.dcmread(folder / "plan.dcm").BeamSequence]
-    assert machine == {"HFS": [90, 200], "HFP": [270, 20], "FFS": [270, 160], "FFP": [90, 340]}[position]
+    first = [beam.ControlPointSequence[0] for beam in pydicom.dcmread(folder / "plan.dcm").BeamSequence]
+    angles = {"HFS": [90, 200, 300], "HFP": [270, 20, 120], "FFS": [270, 160, 60], "FFP": [90, 340, 240]}
+    assert [float(point.GantryAngle) for point in first] == angles[position]
+    assert first[-1].GantryRotationDirection == ("CW" if position.startswith("HF") else "CC")
     with warnings.catch_warnings():
         warnings.simplefilter("error" if position == "HFS" else "ignore", CaseWarning)
         case = read_case(folder)
@@ -157,22 +159,6 @@ def test_what_the_author_calls_external_or_a_target_is_one_whatever_its_name(fol
     case = quiet_case(folder)
     assert case.external is not None and case.external.name == "Umriss"
     assert case.targets[0].name == "Boost" and case.targets[0].role.prescription_gy == 70
-
-
-def test_an_arc_becomes_static_beams(folder):
-    with edited(folder / "plan.dcm") as data:
-        beam = data.BeamSequence[0]
-        data.BeamSequence = [beam]
-        first, last = beam.ControlPointSequence
-        first.GantryAngle, first.GantryRotationDirection = "181", "CW"
-        middle = Dataset()
-        middle.ControlPointIndex, middle.GantryAngle, middle.CumulativeMetersetWeight = 1, "0", "0.5"
-        last.GantryAngle, last.GantryRotationDirection = "179", "NONE"
-        beam.ControlPointSequence = [first, middle, last]
-    with pytest.warns(CaseWarning, match="static beams every 20 degrees"):
-        angles = [beam.gantry_deg for beam in read_case(folder).beams]
-    assert len(angles) in (18, 19) and angles[0] == 181
-    assert np.allclose(np.diff(np.unwrap(angles, period=360)), np.diff(np.unwrap(angles, period=360))[0])
 
 
 # What is told of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dose_prediction.case import Beam, CaseError
+from dose_prediction.case import Arc, Beam, CaseError
 from dose_prediction.dicom.patient_position import POSITIONS, head_first_supine_equivalent
 from dose_prediction.physics.beam_frame import beam_frame
 
@@ -36,6 +36,18 @@ def test_the_equivalent_beam_stands_in_the_room_where_the_beam_stood(position, g
     placed = beam_frame(head_first_supine_equivalent(Beam(gantry, couch, collimator), position), ISOCENTRE, 1000.0)
     for axis in ("u", "v", "w"):
         assert np.allclose(in_room(position, getattr(placed, axis)), in_room("HFS", getattr(machine, axis)), atol=1e-6)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@given(start=ANGLES, stop=ANGLES, is_clockwise=st.booleans())
+def test_an_arc_turns_through_the_equivalents_of_its_beams_in_their_order(position, start, stop, is_clockwise):
+    assume(20 < (stop - start) % 360 < 340)
+    arc = Arc(start, stop, is_clockwise, couch_deg=12, collimator_deg=7)
+    found = head_first_supine_equivalent(arc, position).control_points()
+    wanted = [head_first_supine_equivalent(beam, position) for beam in arc.control_points()]
+    difference = [(one.gantry_deg - other.gantry_deg + 180) % 360 - 180 for one, other in zip(found, wanted, strict=True)]
+    assert np.allclose(difference, 0, atol=1e-5)
+    assert {(one.couch_deg, one.collimator_deg) for one in found} == {(one.couch_deg, one.collimator_deg) for one in wanted}
 
 
 @pytest.mark.parametrize("position", POSITIONS)

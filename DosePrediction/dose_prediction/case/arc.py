@@ -37,7 +37,7 @@ class Arc:
         check_values(self, "Arc", ("start_deg", "stop_deg", "couch_deg", "collimator_deg"))
         if not np.isfinite(self.spacing_deg) or not 0.5 <= self.spacing_deg <= 20:
             raise CaseError(f"Arc has control points every {self.spacing_deg} degrees; give 0.5 to 20 degrees.")
-        if self.length_deg < self.spacing_deg:
+        if self.length_deg < self.spacing_deg - 1e-6:
             direction, other = ("clockwise", "counter-clockwise") if self.is_clockwise else ("counter-clockwise", "clockwise")
             raise CaseError(
                 f"Arc from {self.start_deg:g} to {self.stop_deg:g} {direction} is {self.length_deg:g} degrees long, less than the "

@@ -38,7 +38,7 @@ def check_values(beam: Any, kind: str, angles: Iterable[str]) -> None:
         value = getattr(beam, attribute)
         if not np.isfinite(value) or not -360 <= value <= 360:
             raise CaseError(f"{kind} {attribute.removesuffix('_deg')} angle is {value}; give degrees between -360 and 360.")
-        object.__setattr__(beam, attribute, float(value) % 360.0 % 360.0)  # twice, as -1e-20 % 360 is 360
+        object.__setattr__(beam, attribute, round(float(value) % 360.0, 6) % 360.0)  # to what every kind of file can hold
     if not np.isfinite(beam.energy_mv) or not 1 <= beam.energy_mv <= 25:
         raise CaseError(f"{kind} energy is {beam.energy_mv} MV; give a photon energy between 1 and 25 MV.")
     if not np.isfinite(beam.weight) or not 0 < beam.weight <= 1000:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from dose_prediction.case import Beam, CaseWarning, Grid, PlanCase, Role, RoleKind, recognise
+from dose_prediction.case import Arc, Beam, CaseWarning, Grid, PlanCase, Role, RoleKind, recognise
 from dose_prediction.dicom.ct_series import read_ct
 from dose_prediction.dicom.dose_writer import write_dose
 from dose_prediction.dicom.elements import read_whole, text, values_as_they_are
@@ -32,12 +32,12 @@ class DicomCase:
     grid: Grid
     masks: dict[str, NDArray[np.bool_]]
     roles: dict[str, Role]
-    beams: tuple[Beam, ...]
+    beams: tuple[Beam | Arc, ...]
     isocentre_mm: tuple[float, float, float] | None
     references: DicomReferences
 
 
-def read_dicom_case(folder: Path | str, beams: tuple[Beam, ...] | None = None) -> DicomCase:
+def read_dicom_case(folder: Path | str, beams: tuple[Beam | Arc, ...] | None = None) -> DicomCase:
     """The case in a folder of DICOM files, nested and mixed with others as they may be.
 
     `beams` take the place of the plan's; their angles are those of the machine for the patient as positioned here, and `DicomCase.beams` are

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dose_prediction.case import Beam, CaseError
+from dose_prediction.case import Arc, Beam, CaseError
 
 HEAD_FIRST_SUPINE = "HFS"
 POSITIONS = {
@@ -26,19 +26,27 @@ POSITIONS = {
 }
 
 
-def head_first_supine_equivalent(beam: Beam, position: str) -> Beam:
+def head_first_supine_equivalent(beam: Beam | Arc, position: str) -> Beam | Arc:
     """The beam that enters a head-first supine patient where `beam` enters one in `position` (DICOM Patient Position); it is its own inverse.
 
     >>> head_first_supine_equivalent(Beam(90), "FFS").gantry_deg
     270.0
+    >>> head_first_supine_equivalent(Arc(181, 20), "FFS").is_clockwise
+    False
 
     Raises CaseError for a position other than HFS, HFP, FFS and FFP.
     """
     if position not in POSITIONS:
         raise CaseError(f"Patient position is {position!r}; beams are known for {', '.join(f'{p} ({words})' for p, words in POSITIONS.items())}.")
-    gantry, couch, collimator = beam.gantry_deg, beam.couch_deg, beam.collimator_deg
-    if position in ("HFP", "FFP"):
-        gantry, couch = (gantry + 180) % 360, -couch % 360
-    if position in ("FFS", "FFP"):
-        gantry, collimator = -gantry % 360, (collimator + 180) % 360
-    return replace(beam, gantry_deg=gantry, couch_deg=couch, collimator_deg=collimator)
+    is_prone, is_feet_first = position.endswith("P"), position.startswith("FF")
+
+    def turned(gantry_deg: float) -> float:
+        gantry = gantry_deg + 180 if is_prone else gantry_deg
+        return (-gantry if is_feet_first else gantry) % 360
+
+    couch = -beam.couch_deg % 360 if is_prone else beam.couch_deg
+    collimator = (beam.collimator_deg + 180) % 360 if is_feet_first else beam.collimator_deg
+    if isinstance(beam, Arc):
+        start, stop, is_clockwise = turned(beam.start_deg), turned(beam.stop_deg), beam.is_clockwise != is_feet_first
+        return replace(beam, start_deg=start, stop_deg=stop, is_clockwise=is_clockwise, couch_deg=couch, collimator_deg=collimator)
+    return replace(beam, gantry_deg=turned(beam.gantry_deg), couch_deg=couch, collimator_deg=collimator)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dose_prediction.case import Beam, CaseError, CaseWarning
+from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
+from dose_prediction.dicom.beam_reader import read_beam, weighted
 from dose_prediction.dicom.elements import items, number, numbers, text
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE, POSITIONS, head_first_supine_equivalent
 
-# An arc becomes static beams this far apart; closer ones change the dose little and take longer.
-ARC_STEP_DEG = 20.0
 SAME_POINT_MM = 0.1
 
 
@@ -22,7 +21,7 @@ SAME_POINT_MM = 0.1
 class PlannedBeams:
     """Beams of a plan as those of a head-first supine patient, their isocentre, prescriptions by ROI number and the patient position."""
 
-    beams: tuple[Beam, ...]
+    beams: tuple[Beam | Arc, ...]
     isocentre_mm: tuple[float, float, float] | None
     prescriptions_gy: dict[int, float]
     patient_position: str
@@ -44,9 +43,8 @@ def known_position(stated: str, where: str) -> str:
 def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bool = True) -> PlannedBeams:
     """Photon treatment beams of a plan on a CT with the patient position `ct_position` and the frame of reference `ct_frame_uid`.
 
-    `with_beams` False reads isocentre, prescriptions and position only, as where beams are given.  Angles are those of each beam's first control
-    point; an arc becomes static beams every 20 degrees.  Raises CaseError if the plan lies in another frame of reference, treats with other than
-    photons, or has several isocentres or patient positions.
+    `with_beams` False reads isocentre, prescriptions and position only, as where beams are given.  Raises CaseError if the plan lies in another frame
+    of reference, treats with other than photons or in a way that cannot be planned, or has several isocentres or patient positions.
     """
     frame_uid = text(plan, "FrameOfReferenceUID")
     if frame_uid and ct_frame_uid and frame_uid != ct_frame_uid:
@@ -54,9 +52,9 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
             f"The plan lies in the frame of reference {frame_uid}, the CT in {ct_frame_uid}: they are of different scans. Export them together."
         )
     position = _position(plan, ct_position)
-    beams: list[Beam] = []
+    beams: list[Beam | Arc] = []
+    beam_numbers: list[int] = []
     isocentres: list[tuple[float, ...]] = []
-    arcs: list[str] = []
     for data in items(plan, "BeamSequence"):
         name = text(data, "BeamName") or text(data, "BeamNumber") or "without a name"
         if text(data, "TreatmentDeliveryType").upper() not in ("", "TREATMENT", "CONTINUATION"):
@@ -69,23 +67,18 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
         if not points:
             raise CaseError(f"{where} has no control point and so no angle; export the plan again.")
         isocentres += [tuple(numbers(point, "IsocenterPosition", where, 3).tolist()) for point in points if text(point, "IsocenterPosition")][:1]
-        if not with_beams:
-            continue
-        turned = _static_beams(points, where)
-        if len(turned) > 1:
-            arcs.append(name)
-        beams += [beam for beam in turned if beam not in beams]
+        if with_beams:
+            beams.append(read_beam(data, points, where))
+            beam_numbers.append(int(number(data, "BeamNumber", where, default=-1.0)))
     if with_beams and not beams:
         raise CaseError("The plan has no treatment beam; export a plan with beams, or give beams.")
-    if arcs:
-        _warn(f"Arcs were taken as static beams every {ARC_STEP_DEG:g} degrees: {', '.join(map(repr, arcs))}.")
     if position != HEAD_FIRST_SUPINE:
         _warn(
             f"The patient lies {POSITIONS[position]} ({position}); beams are given by the angles of a head-first supine patient, "
             "for whom they enter in the same place."
         )
     return PlannedBeams(
-        tuple(head_first_supine_equivalent(beam, position) for beam in beams),
+        tuple(head_first_supine_equivalent(beam, position) for beam in weighted(beams, plan, beam_numbers)),
         _common_isocentre(isocentres, with_beams),
         _prescriptions(plan),
         position,
@@ -102,37 +95,6 @@ def _position(plan: Dataset, ct_position: str) -> str:
     if ct_position and ct_position.upper() != position:
         _warn(f"The CT was taken {ct_position}, the plan treats {position}; beams were placed as in the plan.")
     return position
-
-
-def _static_beams(points: Sequence[Dataset], where: str) -> list[Beam]:
-    """The beam of the first control point and, for an arc, those along the way."""
-    first = points[0]
-    energy = number(first, "NominalBeamEnergy", where, default=6.0)
-    collimator, couch = number(first, "BeamLimitingDeviceAngle", where, default=0.0), number(first, "PatientSupportAngle", where, default=0.0)
-    for keyword, words in (("TableTopPitchAngle", "pitched"), ("TableTopRollAngle", "rolled"), ("GantryPitchAngle", "pitched")):
-        tilt = (number(first, keyword, where, default=0.0) + 180) % 360 - 180
-        if abs(tilt) > 0.5:
-            raise CaseError(
-                f"{where} has its {'gantry' if 'Gantry' in keyword else 'table'} {words} by {tilt:g} degrees, which cannot be planned; leave it out."
-            )
-    swept = [number(first, "GantryAngle", where)]
-    rotation = text(first, "GantryRotationDirection").upper()
-    for point in points[1:]:
-        angle = number(point, "GantryAngle", where, default=swept[-1] % 360)
-        turn = (angle - swept[-1]) % 360 if rotation in ("CW", "") else -((swept[-1] - angle) % 360)
-        if rotation in ("NONE", ""):
-            turn = (turn + 180) % 360 - 180
-        swept.append(swept[-1] + turn)
-        rotation = text(point, "GantryRotationDirection").upper() or rotation
-        if abs((number(point, "PatientSupportAngle", where, default=couch) - couch + 180) % 360 - 180) > 1:
-            raise CaseError(f"{where} turns the table while it radiates, which cannot be planned; leave it out.")
-    start, length = swept[0], swept[-1] - swept[0]
-    count = max(1, round(abs(length) / ARC_STEP_DEG)) if abs(length) > 1 else 0
-    # The two ends of a full turn are one beam.
-    offsets = (
-        np.arange(count + 1) * (length / count) if count and abs(length) < 359 else np.arange(count) * (length / count) if count else np.zeros(1)
-    )
-    return [Beam(round(float(start + offset) % 360, 4) % 360, couch % 360, collimator % 360, energy) for offset in offsets]
 
 
 def _common_isocentre(isocentres: Sequence[tuple[float, ...]], needed: bool) -> tuple[float, float, float] | None:

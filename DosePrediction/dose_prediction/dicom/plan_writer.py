@@ -1,4 +1,7 @@
-"""Beams as an RTPLAN: where they stand and what is prescribed, without fluence or monitor units."""
+"""Beams as an RTPLAN: where they stand and what is prescribed, without fluence or monitor units.
+
+The weight of a beam, which is relative to the others, is its Final Cumulative Meterset Weight.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from dose_prediction.case import Beam, PlanCase
+from dose_prediction.case import Arc, Beam, PlanCase
+from dose_prediction.dicom.beam_reader import default_beam_name
 from dose_prediction.dicom.elements import decimal, decimals
 from dose_prediction.dicom.instances import DicomReferences, item, new_instance, reference, sequence, short, write
 from dose_prediction.dicom.patient_position import head_first_supine_equivalent
@@ -16,6 +20,7 @@ from dose_prediction.output_files import whole_file
 
 SOURCE_AXIS_MM = 1000.0
 LARGEST_FIELD_MM = 200.0
+JAWS = ("ASYMX", "ASYMY")
 FRACTION_GY = 2.0
 
 
@@ -69,16 +74,51 @@ def write_plan(path: Path | str, case: PlanCase, references: DicomReferences, pl
         write(unfinished, data)
 
 
-def _beam(number: int, beam: Beam, isocentre_mm: tuple[float, float, float]) -> Dataset:
-    jaws = ("ASYMX", "ASYMY")
-    first = item(
-        ControlPointIndex=0,
+def _beam(number: int, beam: Beam | Arc, isocentre_mm: tuple[float, float, float]) -> Dataset:
+    points = _arc_points(beam) if isinstance(beam, Arc) else [item(), item()]
+    points[0].update(_first_point(beam, isocentre_mm))
+    for index, point in enumerate(points):
+        point.ControlPointIndex = index
+        point.CumulativeMetersetWeight = decimal(beam.weight * index / (len(points) - 1))
+    data = item(
+        TreatmentMachineName="",
+        SourceAxisDistance=decimal(SOURCE_AXIS_MM),
+        BeamLimitingDeviceSequence=sequence(item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in JAWS),
+        BeamNumber=number,
+        BeamName=short(beam.name, 64) or default_beam_name(number),
+        BeamType="DYNAMIC" if isinstance(beam, Arc) else "STATIC",
+        RadiationType="PHOTON",
+        ReferencedPatientSetupNumber=1,
+        TreatmentDeliveryType="TREATMENT",
+        NumberOfWedges=0,
+        NumberOfCompensators=0,
+        NumberOfBoli=0,
+        NumberOfBlocks=0,
+        FinalCumulativeMetersetWeight=decimal(beam.weight),
+        NumberOfControlPoints=len(points),
+        ControlPointSequence=sequence(points),
+    )
+    if not beam.is_flattened:
+        data.PrimaryFluenceModeSequence = sequence([item(FluenceMode="NON_STANDARD", FluenceModeID="FFF")])
+    return data
+
+
+def _arc_points(arc: Arc) -> list[Dataset]:
+    """The control points of an arc with their gantry angles and the directions in which the gantry leaves them."""
+    direction = "CW" if arc.is_clockwise else "CC"
+    points = [item(GantryAngle=decimal(beam.gantry_deg), GantryRotationDirection=direction) for beam in arc.control_points()]
+    points[-1].GantryRotationDirection = "NONE"
+    return points
+
+
+def _first_point(beam: Beam | Arc, isocentre_mm: tuple[float, float, float]) -> Dataset:
+    """What the first control point says, for the others to leave out."""
+    gantry = {} if isinstance(beam, Arc) else {"GantryAngle": decimal(beam.gantry_deg), "GantryRotationDirection": "NONE"}
+    return item(
         NominalBeamEnergy=decimal(beam.energy_mv),
         BeamLimitingDevicePositionSequence=sequence(
-            item(RTBeamLimitingDeviceType=jaw, LeafJawPositions=decimals([-LARGEST_FIELD_MM, LARGEST_FIELD_MM])) for jaw in jaws
+            item(RTBeamLimitingDeviceType=jaw, LeafJawPositions=decimals([-LARGEST_FIELD_MM, LARGEST_FIELD_MM])) for jaw in JAWS
         ),
-        GantryAngle=decimal(beam.gantry_deg),
-        GantryRotationDirection="NONE",
         BeamLimitingDeviceAngle=decimal(beam.collimator_deg),
         BeamLimitingDeviceRotationDirection="NONE",
         PatientSupportAngle=decimal(beam.couch_deg),
@@ -89,23 +129,5 @@ def _beam(number: int, beam: Beam, isocentre_mm: tuple[float, float, float]) -> 
         TableTopLongitudinalPosition="",
         TableTopLateralPosition="",
         IsocenterPosition=decimals(isocentre_mm),
-        CumulativeMetersetWeight="0",
-    )
-    return item(
-        TreatmentMachineName="",
-        SourceAxisDistance=decimal(SOURCE_AXIS_MM),
-        BeamLimitingDeviceSequence=sequence(item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in jaws),
-        BeamNumber=number,
-        BeamName=f"Beam {number}",
-        BeamType="STATIC",
-        RadiationType="PHOTON",
-        ReferencedPatientSetupNumber=1,
-        TreatmentDeliveryType="TREATMENT",
-        NumberOfWedges=0,
-        NumberOfCompensators=0,
-        NumberOfBoli=0,
-        NumberOfBlocks=0,
-        FinalCumulativeMetersetWeight="1",
-        NumberOfControlPoints=2,
-        ControlPointSequence=sequence([first, item(ControlPointIndex=1, CumulativeMetersetWeight="1")]),
+        **gantry,
     )

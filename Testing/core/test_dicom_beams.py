@@ -1,0 +1,149 @@
+"""Beams in an RTPLAN: fields and arcs, their energies and weights, read and written."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from dicom_files import edited, validation_errors, water_folder
+from dose_prediction.case import Arc, Beam, CaseError
+from dose_prediction.case_files import read_case
+from dose_prediction.dicom.instances import item
+from water_case import water_case
+
+PLANNED: tuple[Beam | Arc, ...] = (
+    Beam(360 / 7, couch_deg=350, collimator_deg=15, energy_mv=10, name="Left anterior"),
+    Beam(200, is_flattened=False, weight=0.5),
+    Arc(181, 20, couch_deg=10, collimator_deg=30, weight=2.5, name="There"),
+    Arc(20, 181.5, is_clockwise=False, energy_mv=10, is_flattened=False, spacing_deg=3),
+    Arc(180, 180, is_clockwise=False),
+)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return water_folder(tmp_path_factory.mktemp("pristine"))
+
+
+@pytest.fixture
+def folder(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "water"))
+
+
+def beams_in(folder: Path) -> tuple[Beam | Arc, ...]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return read_case(folder).beams
+
+
+def with_arc(folder: Path, *angles: float | None, directions: str = "CW", **elements: object) -> None:
+    """Make the first beam of the plan an arc through these angles, None for a control point that does not say it; the other beams are removed."""
+    with edited(folder / "plan.dcm") as data:
+        beam = data.BeamSequence[0]
+        data.BeamSequence = [beam]
+        first = beam.ControlPointSequence[0]
+        points = [first, *(item(ControlPointIndex=index, CumulativeMetersetWeight="1") for index in range(1, len(angles)))]
+        for point, angle in zip(points, angles, strict=True):
+            if angle is not None:
+                point.GantryAngle = str(angle)
+        first.GantryRotationDirection = directions
+        beam.ControlPointSequence = points
+        for keyword, value in elements.items():
+            setattr(points[-1], keyword, value)
+
+
+def with_monitor_units(folder: Path, *units: float) -> None:
+    with edited(folder / "plan.dcm") as data:
+        for reference, value in zip(data.FractionGroupSequence[0].ReferencedBeamSequence, units, strict=True):
+            reference.BeamMeterset = str(value)
+
+
+def test_beams_and_arcs_come_back_as_they_were_written(tmp_path):
+    case = water_case().with_beams(PLANNED)
+    folder = water_folder(tmp_path / "water", case)
+    assert beams_in(folder) == PLANNED
+    assert read_case(folder).digest == case.digest
+
+
+def test_dicom3tools_finds_no_error_in_arcs(tmp_path):
+    folder = water_folder(tmp_path / "water", water_case().with_beams(PLANNED))
+    assert validation_errors(folder / "plan.dcm") == []
+
+
+def test_an_arc_is_written_by_its_control_points(tmp_path):
+    folder = water_folder(tmp_path / "water", water_case().with_beams((Arc(20, 350, is_clockwise=False, spacing_deg=10, weight=4),)))
+    (beam,) = pydicom.dcmread(folder / "plan.dcm").BeamSequence
+    points = beam.ControlPointSequence
+    assert beam.BeamType == "DYNAMIC" and beam.NumberOfControlPoints == 4
+    assert [float(point.GantryAngle) for point in points] == [20, 10, 0, 350]
+    assert [point.GantryRotationDirection for point in points] == ["CC", "CC", "CC", "NONE"]
+    assert np.allclose([float(point.CumulativeMetersetWeight) for point in points], np.array([0, 1, 2, 3]) * 4 / 3)
+    assert beam.FinalCumulativeMetersetWeight == 4
+
+
+@pytest.mark.parametrize(
+    ("angles", "direction", "arc"),
+    [
+        ((181, 270, 0, 90, 179), "CW", Arc(181, 179, spacing_deg=20)),
+        ((170, 80, 350, 190), "CC", Arc(170, 190, is_clockwise=False, spacing_deg=20)),
+        ((10, 20, None, 30), "CW", Arc(10, 30, spacing_deg=7)),  # a control point says only what changed
+        ((350, 10), "", Arc(350, 10, spacing_deg=20)),  # without a direction the shorter way
+        ((10, 350), "", Arc(10, 350, is_clockwise=False, spacing_deg=20)),
+    ],
+)
+def test_start_stop_and_direction_are_those_of_the_control_points(folder, angles, direction, arc):
+    with_arc(folder, *angles, directions=direction)
+    assert beams_in(folder) == (arc,)
+
+
+def test_a_gantry_that_hardly_moves_is_a_static_beam(folder):
+    with_arc(folder, 40, 40.2)
+    assert beams_in(folder) == (Beam(40),)
+
+
+@pytest.mark.parametrize(("mode", "mode_id", "is_flattened"), [("NON_STANDARD", "FFF", False), ("STANDARD", "", True), ("NON_STANDARD", "SRS", True)])
+def test_beams_without_flattening_filter_are_known_by_their_fluence_mode(folder, mode, mode_id, is_flattened):
+    with edited(folder / "plan.dcm") as data:
+        data.BeamSequence[1].PrimaryFluenceModeSequence = [item(FluenceMode=mode, FluenceModeID=mode_id)]
+    assert [beam.is_flattened for beam in beams_in(folder)] == [True, is_flattened, True, True, True]
+
+
+def test_monitor_units_are_the_weights_relative_to_their_mean(folder):
+    with_monitor_units(folder, 50, 100, 100, 100, 150)
+    assert [beam.weight for beam in beams_in(folder)] == [0.5, 1, 1, 1, 1.5]
+
+
+def test_equal_or_missing_monitor_units_weigh_nothing_more(folder):
+    with_monitor_units(folder, 80, 80, 80, 80, 80)
+    assert {beam.weight for beam in beams_in(folder)} == {1}
+    with_monitor_units(folder, 80, 80, 80, 80, 0)
+    assert {beam.weight for beam in beams_in(folder)} == {1}
+
+
+def test_a_field_split_in_two_is_one_beam_with_the_monitor_units_of_both(folder):
+    with edited(folder / "plan.dcm") as data:
+        data.BeamSequence[1].ControlPointSequence[0].GantryAngle = data.BeamSequence[0].ControlPointSequence[0].GantryAngle
+        data.BeamSequence[1].BeamName = "1 b"
+    with_monitor_units(folder, 60, 40, 100, 100, 200)
+    beams = beams_in(folder)
+    assert [(beam.gantry_deg, beam.weight) for beam in beams] == [(0, 0.8), (144, 0.8), (216, 0.8), (288, 1.6)]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda f: with_arc(f, 0, 90, 45, directions=""), "turns its gantry back and forth"),
+        (lambda f: with_arc(f, 0, 180, 350, 20), "by 380 degrees, more than once round"),
+        (lambda f: with_arc(f, 0, 90, PatientSupportAngle="20"), "turns the table while it radiates"),
+    ],
+)
+def test_arcs_that_cannot_be_planned_are_refused(folder: Path, spoil: Callable[[Path], None], words: str) -> None:
+    spoil(folder)
+    with pytest.raises(CaseError, match=words):
+        read_case(folder)
