@@ -9,6 +9,7 @@ import numpy as np
 
 from dose_prediction import __version__
 from dose_prediction.case import DoseGoal, PlanCase
+from dose_prediction.physics.mimic import Deliverability
 from dose_prediction.prediction import Cancelled, Prediction, Progress, Provenance
 from dose_prediction.trade_offs import MetricChange
 
@@ -66,5 +67,6 @@ class InstantModel:
         changes = tuple(MetricChange(goal.organ, goal.organ, "Dmean", 10.0, goal.limit_gy) for goal in goals)
         asked = [str(goal) for goal in goals]
         product, seconds = f"DosePrediction {__version__}", {"Physics prior": 0.1}
-        provenance = Provenance(product, "test", self.model_sha256, seed, samples, 1, device, "float32", case.digest, asked, seconds, deliverability=Deliverability(0.5, 2.0))
+        gap = Deliverability(0.5, 2.0)
+        provenance = Provenance(product, "test", self.model_sha256, seed, samples, 1, device, "float32", case.digest, asked, seconds, (), False, gap)
         return Prediction(dose, dose * 0.9, plans, spread, provenance, changes)

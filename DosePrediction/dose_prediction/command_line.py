@@ -26,6 +26,9 @@ from dose_prediction.output_files import require_writable
 from dose_prediction.warm_model import Predictor, WarmModel
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dose_prediction.case_files import OpenedCase
     from dose_prediction.prediction import Prediction, Progress
 
@@ -82,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--goal", action="append", default=[], metavar="GOAL", help='steer the dose: "Parotid_R mean <= 20" (Gy; or max); may be repeated'
     )
+    predict.add_argument("--deliverable", action="store_true", help="give what the beams can deliver of the predicted dose")
     predict.add_argument("--device", choices=DEVICES, default="auto", help="what the model runs on (default auto: the GPU if there is one)")
     predict.add_argument("--model", type=Path, metavar="DIR", help="folder of another trained model (default: the released one)")
     predict.set_defaults(run=_predict)
@@ -89,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="both OpenKBP scores of predicted doses")
     evaluate.add_argument("--reference", type=Path, required=True, metavar="DIR", help="OpenKBP cases with their reference doses")
     evaluate.add_argument("--prediction", type=Path, required=True, metavar="DIR", help="folder of pt_N.csv doses")
+    evaluate.add_argument("--deliverable", action="store_true", help="score what the beams of the plan can deliver of each dose")
     evaluate.add_argument("--json", action="store_true", help="print JSON, with the error of every DVH metric")
     evaluate.set_defaults(run=_evaluate)
 
@@ -167,6 +172,7 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
     for warning in prediction.provenance.warnings:
         print(f"Note: {warning}", file=sys.stderr)
     print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case)))
+    print(f"\n{prediction.deliverability}")
     if prediction.changes:
         print("", *goal_sentences(options.goals, prediction.changes), sep="\n")
     print(f"\n{stages_table(prediction.provenance.as_dict())}\n\nWritten:", *files, sep="\n  ")
@@ -206,7 +212,14 @@ def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
 def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Progress], None] | None) -> Prediction:
     predictor: Predictor = options.predictor
     return predictor.predict(
-        case, samples=options.samples, seed=options.seed, device=options.device, goals=options.goals, on_progress=show, is_cancelled=None
+        case,
+        samples=options.samples,
+        seed=options.seed,
+        device=options.device,
+        goals=options.goals,
+        is_deliverable=options.deliverable,
+        on_progress=show,
+        is_cancelled=None,
     )
 
 
@@ -255,11 +268,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     from dose_prediction.openkbp import evaluate
     from dose_prediction.report import scores_table
 
-    scores = evaluate(options.reference, options.prediction)
+    scores = evaluate(options.reference, options.prediction, _deliverable() if options.deliverable else None)
     print(json.dumps(scores.as_dict(), indent=2) if options.json else scores_table(scores))
     if scores.missing:
         print(f"{len(scores.missing)} reference cases have no prediction: {', '.join(scores.missing)}", file=sys.stderr)
     return 1 if scores.missing else 0
+
+
+def _deliverable() -> Callable[[PlanCase, NDArray[np.float32]], NDArray[np.float32]]:
+    from dose_prediction.physics.mimic import deliverable_dose
+
+    return deliverable_dose
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ A case comes as the challenge's own folder of CSV files, or as one `pt_*.npz` wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dose_prediction.case import CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, recognise
 from dose_prediction.output_files import whole_file
 
+Volume = NDArray[np.float32]
 SHAPE = (128, 128, 128)
 ORGANS = ("Brainstem", "SpinalCord", "RightParotid", "LeftParotid", "Esophagus", "Larynx", "Mandible")
 TARGETS = ("PTV56", "PTV63", "PTV70")
@@ -198,8 +199,11 @@ def find_cases(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.stem), path.stem))
 
 
-def evaluate(reference_dir: Path, prediction_dir: Path) -> Scores:
-    """Both scores of the predictions `pt_N.csv` in one folder against the reference cases in the other."""
+def evaluate(reference_dir: Path, prediction_dir: Path, change: Callable[[PlanCase, Volume], Volume] | None = None) -> Scores:
+    """Both scores of the predictions `pt_N.csv` in one folder against the reference cases in the other.
+
+    `change` makes of a case and its predicted dose (z, y, x) the dose that is scored.
+    """
     references = find_cases(reference_dir)
     if not references:
         raise CaseError(f"{reference_dir} has no OpenKBP case; give a folder of pt_*.npz files or of the challenge's CSV folders.")
@@ -208,7 +212,12 @@ def evaluate(reference_dir: Path, prediction_dir: Path) -> Scores:
     if len(missing) == len(found):
         raise CaseError(f"{prediction_dir} has no prediction of a case in {reference_dir}; it should hold files such as {references[0].stem}.csv.")
     scored = [path for path in references if path.stem not in missing]
-    return Scores(tuple(score_case(read_case(path), read_reference(path), read_dose_csv(found[path.stem])) for path in scored), missing)
+
+    def score(path: Path) -> CaseScore:
+        case, dose_gy = read_case(path), read_dose_csv(found[path.stem])
+        return score_case(case, read_reference(path), dose_gy if change is None else change(case, dose_gy))
+
+    return Scores(tuple(score(path) for path in scored), missing)
 
 
 def _plan_case(name: str, ct: NDArray[Any], masks: Mapping[str, NDArray[np.bool_]], spacing: NDArray[Any]) -> PlanCase:

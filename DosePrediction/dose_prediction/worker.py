@@ -6,8 +6,8 @@ a predict may have "goals" that steer it: [{"organ": "Parotid_R", "metric": "mea
 what the beams can give of the dose.  The end of the input quits as well.
 On standard output, which carries nothing else: "ready" once, "progress" with stage and fraction, and for each predict exactly one of "result" (paths
 of dose, prior and spread as .npy, of each sample in a list "samples"; in a list "changes" what goals gained and cost, with structure, standard_name,
-metric, before_gy and after_gy; "deliverability", what the beams cannot do of the dose, as mean_gy and p99_gy; and the provenance), "cancelled" and "error" (message).  A cancel is answered at once, even inside a long step; what
-that step computes is thrown away.
+metric, before_gy and after_gy; "deliverability", what the beams cannot do of the dose, as mean_gy and p99_gy; and the provenance), "cancelled" and
+"error" (message).  A cancel is answered at once, even inside a long step; what that step computes is thrown away.
 """
 
 from __future__ import annotations

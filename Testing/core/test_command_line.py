@@ -138,6 +138,16 @@ def test_an_openkbp_case_also_gets_its_dose_in_the_layout_of_the_challenge_and_i
     assert scores["cases"]["pt_7"]["dvh_errors_gy"]["LeftParotid mean"] == pytest.approx(1.0, abs=1e-4)
 
 
+def test_evaluate_can_score_what_the_beams_can_deliver(openkbp_npz, output, capsys):
+    main(["predict", str(openkbp_npz), "--output", str(output)], InstantModel())
+    assert "What these beams cannot do of it: 0.5 Gy on average" in capsys.readouterr().out
+    scores = []
+    for option in ((), ("--deliverable",)):
+        assert main(["evaluate", "--reference", str(openkbp_npz.parent), "--prediction", str(output), "--json", *option]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["dose_score_gy"])
+    assert scores[1] > scores[0] + 0.5  # no beams give a flat 10 Gy around the targets
+
+
 def test_evaluate_names_the_cases_without_a_prediction_and_ends_with_1(openkbp_npz, output, tmp_path, capsys):
     main(["predict", str(openkbp_npz), "--output", str(output)], InstantModel())
     shutil.copy(openkbp_npz, tmp_path / "pt_7.npz")

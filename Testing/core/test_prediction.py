@@ -11,6 +11,7 @@ import pytest
 
 from dose_prediction.case import Beam, CaseError, DoseGoal, Grid, PlanCase, Role, Structure
 from dose_prediction.device import DeviceError
+from dose_prediction.physics.mimic import deliverable_dose
 from dose_prediction.prediction import Cancelled, Prediction, Progress, predict
 from dose_prediction.prediction_cache import PredictionCache
 from tiny_model import tiny_bundle
@@ -51,7 +52,15 @@ def test_progress_names_each_stage_in_turn_and_ends_at_one() -> None:
     told: list[Progress] = []
     predict(water_case(), MODEL, samples=1, device="cpu", on_progress=told.append)
     stages = list(dict.fromkeys(progress.stage for progress in told))
-    assert stages == ["Preparing the case", "Physics prior", "Encoding the case", "Predicting the dose", "Sampling plans", "Finishing"]
+    assert stages == [
+        "Preparing the case",
+        "Physics prior",
+        "Encoding the case",
+        "Predicting the dose",
+        "Fitting the beams",
+        "Sampling plans",
+        "Finishing",
+    ]
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(fractions)
     assert fractions[0] == 0
@@ -192,3 +201,23 @@ def test_a_device_that_is_not_there_is_refused_and_never_replaced(device: str, s
         pytest.skip("this machine has a CUDA GPU")
     with pytest.raises(DeviceError, match=sentence):
         predict(water_case(), MODEL, device=device)
+
+
+def test_every_prediction_says_what_its_beams_cannot_do() -> None:
+    found = predict(water_case(), tiny_bundle(strength=0.5), device="cpu")
+    assert 0 < found.deliverability.mean_gy < found.deliverability.p99_gy
+    assert found.provenance.as_dict()["deliverability"] == {"mean_gy": found.deliverability.mean_gy, "p99_gy": found.deliverability.p99_gy}
+    assert not found.provenance.is_deliverable
+
+
+def test_a_deliverable_dose_can_be_delivered_and_samples_move_with_it() -> None:
+    case, model = water_case(), tiny_bundle(strength=0.5)
+    wished = predict(case, model, samples=1, device="cpu")
+    given = predict(case, model, samples=1, device="cpu", is_deliverable=True)
+    assert given.provenance.is_deliverable
+    assert np.abs(given.dose_gy - wished.dose_gy)[case.body].mean() == pytest.approx(wished.deliverability.mean_gy, rel=0.2)
+    left = np.abs(deliverable_dose(case, given.dose_gy) - given.dose_gy)[case.body].mean()
+    assert left < 0.5 * wished.deliverability.mean_gy
+    moved, shift = given.samples_gy[0] - wished.samples_gy[0], given.dose_gy - wished.dose_gy
+    high = (wished.samples_gy[0] > 15) & (wished.dose_gy > 15)  # where nothing is cut off at zero
+    assert np.corrcoef(moved[high], shift[high])[0, 1] > 0.9

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dose_prediction.case import PlanCase
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
 from dose_prediction.physics.pencil_beam import PencilBeams
-from dose_prediction.physics.prior import TracedBeams
-from dose_prediction.region import PlanningRegion
+from dose_prediction.physics.prior import TracedBeams, trace_beams
+from dose_prediction.region import PlanningRegion, onto_case_grid, onto_region, planning_region
 
 Volume = NDArray[np.float32]
 ITERATIONS = 40
@@ -38,6 +39,9 @@ class Deliverability:
 
     mean_gy: float
     p99_gy: float
+
+    def __str__(self) -> str:
+        return f"What these beams cannot do of it: {self.mean_gy:.1f} Gy on average, {self.p99_gy:.1f} Gy at the 99th percentile."
 
 
 def fit_dose(
@@ -64,6 +68,13 @@ def fit_dose(
     if start is None:
         start = _scaled_open_fields(fitted, wishes.lower_gy)
     return mimicked(traced, optimise_fluence(fitted, wishes, start, iterations, SMOOTHNESS, on_iteration))
+
+
+def deliverable_dose(case: PlanCase, dose_gy: Volume) -> Volume:
+    """What the beams of `case` can give of a dose in Gy on the case's grid (z, y, x), on that grid; zero outside the planning region."""
+    region = planning_region(case)
+    fitted = fit_dose(trace_beams(case, region), region, onto_region(dose_gy, case, region))
+    return onto_case_grid(fitted.dose_gy, region, case)
 
 
 def mimicked(traced: TracedBeams, beamlets: torch.Tensor) -> Mimicked:
