@@ -36,7 +36,7 @@ def missing_inputs(
     elif not any(row.kind is RoleKind.TARGET for row in rows):
         reasons.append(_("Give at least one segment the role Target."))
     reasons += dict.fromkeys(finding.sentence for finding in structure_findings(rows, measures) if finding.prevents)
-    reasons.append(parameters.beams_problem)
+    reasons += [parameters.beams_problem, parameters.goals_problem]
     if parameters.ct is not None and not volume_problem(parameters.ct):
         reasons.append(isocentre_problem(parameters.isocentre_mm, parameters.ct))
     return tuple(reason for reason in reasons if reason)

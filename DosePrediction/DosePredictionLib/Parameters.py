@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, equispaced_beams, parse_beams
 
+from .GoalSets import DEFAULT_SET, PlanGoals, goals_as_text, goals_from_text
 from .IsocentrePoint import ISOCENTRE_ROLE, Point, point_mm
 from .PlanBeams import PlanBeam, all_on, beams_as_text, beams_from_text
 from .Results import goals_of
@@ -26,6 +27,8 @@ DEFAULTS = {
     "Samples": "0",
     "Seed": "0",
     "ShowBeams": "0",
+    "GoalSet": DEFAULT_SET,
+    "Fractions": "0",
 }
 
 
@@ -104,6 +107,33 @@ class Parameters:
     def isocentre_mm(self) -> Point | None:
         """Where the user has put the isocentre (LPS mm); None for the centre of the targets."""
         return point_mm(self.isocentre_point)
+
+    @property
+    def plan_goals(self) -> PlanGoals:
+        """The clinical goals that are chosen, those that are off, too; CaseError where they cannot be read."""
+        return goals_from_text(self._text("GoalSet"))
+
+    @plan_goals.setter
+    def plan_goals(self, goals: PlanGoals) -> None:
+        self._set_text("GoalSet", goals_as_text(goals))
+
+    @property
+    def goals_problem(self) -> str:
+        """Why there are no clinical goals to judge by, as a sentence; empty if they can be read."""
+        try:
+            _goals = self.plan_goals
+        except CaseError as error:
+            return str(error)
+        return ""
+
+    @property
+    def fractions(self) -> int:
+        """In how many fractions the doses are given; 0 where that is not said."""
+        return int(self._text("Fractions"))
+
+    @fractions.setter
+    def fractions(self, value: int) -> None:
+        self._set_text("Fractions", str(int(value)))
 
     @property
     def shows_beams(self) -> bool:

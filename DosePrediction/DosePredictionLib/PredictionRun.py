@@ -84,7 +84,7 @@ class PredictionRun:
 
     def _prepare(self, request: RunRequest) -> Generator[float, None, PlanCase]:
         self._inputs = yield from read_inputs(request, self._fingerprints)
-        case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams, request.parameters.isocentre_mm)
+        case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams, request.isocentre_mm)
         self._folder = Path(tempfile.mkdtemp(prefix="DosePrediction-", dir=slicer.app.temporaryPath))
         for fraction in write_case_in_steps(self._folder / "case.npz", case):
             yield 0.9 + 0.1 * fraction

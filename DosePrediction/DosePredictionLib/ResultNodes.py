@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase, RoleKind
-from dose_prediction.dosimetry import GoalResult, GoalSet, evaluate_goals, load_goal_set
-from dose_prediction.resources import resource_path
+from dose_prediction.dosimetry import GoalResult, GoalSet, evaluate_goals
 
 from .DisplaySettings import DisplaySettings
 from .DoseNode import place_in_study, put_dose
 from .DvhTables import Histogram, histogram, put_histograms
 from .GoalsTable import put_goals
+from .IsocentrePoint import Point
 from .Parameters import Parameters
 from .ResultDisplay import display_result
 from .Results import AUTOMATIC_ATTRIBUTE, GOALS_ROLE, goals_of, new_name
 from .SegmentRoles import SegmentRow
 from .SliceDisplay import centre_views
+
+NO_GOALS = GoalSet("", "", ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +44,12 @@ class RunRequest:
     seed: int
     device: str
     is_automatic: bool = False
+    isocentre_mm: Point | None = None
+    goal_set: GoalSet = NO_GOALS
 
     @classmethod
     def of(cls, parameters: Parameters, rows: tuple[SegmentRow, ...], is_automatic: bool = False) -> RunRequest:
-        """The request of what is set now.  Raises CaseError where the beams cannot be read."""
+        """The request of what is set now.  Raises CaseError where the beams or the goals cannot be read."""
         return cls(
             parameters,
             parameters.ct,
@@ -56,12 +60,9 @@ class RunRequest:
             parameters.seed,
             parameters.device,
             is_automatic,
+            parameters.isocentre_mm,
+            parameters.plan_goals.goal_set,
         )
-
-
-def goal_set() -> GoalSet:
-    """The clinical goals that a dose is judged by."""
-    return load_goal_set(resource_path("Goals") / "HeadAndNeck.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +88,17 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
         histograms.append(histogram(rows[structure.name], structure, dose_gy, case.grid))
         yield 0.5 * number / len(judged)
     results: list[GoalResult] = []
-    goals = goal_set().goals
+    goals = request.goal_set.goals
     for number, goal in enumerate(goals, start=1):
         results += evaluate_goals((goal,), dose_gy, case)
         yield 0.5 + 0.5 * number / len(goals)
-    return JudgedDose(dose_gy, event.get("provenance", {}), tuple(histograms), tuple(results))
+    return JudgedDose(dose_gy, _provenance(request, event), tuple(histograms), tuple(results))
+
+
+def _provenance(request: RunRequest, event: dict[str, Any]) -> dict[str, Any]:
+    """What the worker says of the dose, and the fractions, where the user has said how many."""
+    fractions = request.parameters.fractions
+    return {**event.get("provenance", {}), **({"fractions": fractions} if fractions else {})}
 
 
 def show(request: RunRequest, case: PlanCase, judged: JudgedDose) -> Generator[float, None, Any]:

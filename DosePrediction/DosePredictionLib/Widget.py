@@ -341,6 +341,8 @@ def _provenance_in_words(provenance: dict[str, Any]) -> str:
     if not provenance:
         return ""
     seconds = sum(provenance.get("stage_seconds", {}).values())
-    return _("Model {model} on {device}, seed {seed}, {seconds} s. Research only, not for clinical use.").format(
+    made = _("Model {model} on {device}, seed {seed}, {seconds} s.").format(
         model=provenance.get("model_version", "?"), device=provenance.get("device", "?"), seed=provenance.get("seed", "?"), seconds=f"{seconds:.1f}"
     )
+    fractions = _("{count} fractions.").format(count=provenance["fractions"]) if "fractions" in provenance else ""
+    return " ".join(filter(None, (made, fractions, _("Research only, not for clinical use."))))

@@ -166,7 +166,7 @@ def test_an_angle_that_cannot_be_is_refused_in_place_with_the_reason(user, text,
     assert rows(user)[1][3] == "90"
     assert "✗ Field 2" in beams_ui(user).beamsLabel.text and reason in beams_ui(user).beamsLabel.text
     type_into(user, 1, GANTRY, "100")
-    assert not beams_ui(user).beamsLabel.visible
+    assert beams_ui(user).beamsLabel.isHidden()
 
 
 def test_an_arc_of_no_length_is_refused_with_the_remedy(user):
@@ -198,7 +198,7 @@ def test_beams_of_different_energies_are_told_and_one_energy_is_chosen_for_all(u
     assert "different energies (10 MV, 6 MV)" in beams_ui(user).beamsLabel.text
     choose(beams_ui(user).energyComboBox, "6 MV")
     assert user.panel.parameters.beams == (Beam(0), Beam(90))
-    assert not beams_ui(user).beamsLabel.visible
+    assert beams_ui(user).beamsLabel.isHidden()
 
 
 def test_beams_and_what_is_off_come_back_with_a_saved_scene(user, patient, tmp_path):

@@ -96,7 +96,7 @@ def test_nothing_is_said_where_nothing_is_wrong(user, patient):
     wait_for_volumes(user)
     user.choose_role("couch marker", "Organ: Larynx")
     assert [mark(user, name)[0] for name, _role, _dose in user.table()] == [""] * 5
-    assert not user.ui.findingsLabel.visible
+    assert user.ui.findingsLabel.isHidden()
 
 
 def test_a_missing_prescription_is_marked_in_its_row_and_said_below(user, patient):
@@ -223,7 +223,7 @@ def test_no_body_is_made_where_the_user_has_one(user, patient):
     user.select(patient)
     wait_for_volumes(user)
     assert len(body_ids(patient)) == 1
-    assert not user.ui.bodyLabel.visible and not user.ui.bodyButton.visible
+    assert user.ui.bodyLabel.isHidden() and user.ui.bodyButton.isHidden()
 
 
 def test_a_body_lies_where_the_ct_is_also_under_a_segmentation_that_is_moved(user, patient):
