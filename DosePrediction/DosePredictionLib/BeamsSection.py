@@ -10,13 +10,15 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import TEMPLATES, Beam, CaseError, check_beams, equispaced_beams, parse_beams
 from dose_prediction.case.beam_notation import energy_in_words
-from dose_prediction.physics.machine import PHOTON_FILES
 
 from .BeamTable import BeamTable
 from .Parameters import Parameters
 from .PlanBeams import PlanBeam, all_on, as_arc
 from .Section import PanelView, load_section
 from .StructureTable import DOUBTFUL, PREVENTS
+
+# Those that there are beam data for, with flattening filter.
+ENERGIES_MV = (6.0,)
 
 
 class BeamsSection:
@@ -33,7 +35,7 @@ class BeamsSection:
         ui.templateComboBox.addItem(_("Template…"))
         for template in TEMPLATES:
             ui.templateComboBox.addItem(_(template.name))
-        for energy_mv in sorted(PHOTON_FILES):
+        for energy_mv in ENERGIES_MV:
             ui.energyComboBox.addItem(f"{energy_mv:g} MV")
         ui.templateComboBox.connect("activated(int)", self._on_template)
         ui.energyComboBox.connect("activated(int)", self._on_energy)
@@ -118,8 +120,7 @@ class BeamsSection:
         self._try(lambda: parse_beams(self.ui.anglesLineEdit.text))
 
     def _on_energy(self, index: int) -> None:
-        energy_mv = sorted(PHOTON_FILES)[index]
-        self._set(tuple(replace(one, beam=replace(one.beam, energy_mv=energy_mv, is_flattened=True)) for one in self._beams()))
+        self._set(tuple(replace(one, beam=replace(one.beam, energy_mv=ENERGIES_MV[index], is_flattened=True)) for one in self._beams()))
 
     def _add(self, beam: Any) -> None:
         beams = self._beams()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,26 +107,16 @@ class FakeWorker:
     def shut_down(self) -> None:
         self.calls.append(("shut down",))
 
-    def use_model(self, folder: str) -> None:
-        self.model_folder = folder
-
     @property
     def names(self) -> list[str]:
         return [call[0] for call in self.calls]
 
-    def answer(self, dose_gy: NDArray[np.float32], samples: Sequence[NDArray[np.float32]] = (), **provenance: Any) -> None:
-        """Finish the prediction that was asked for with this dose and these sampled plans."""
+    def answer(self, dose_gy: NDArray[np.float32], **provenance: Any) -> None:
+        """Finish the prediction that was asked for with this dose."""
         folder = Path(self.calls[-1][2])
         folder.mkdir(parents=True)
         np.save(folder / "dose.npy", dose_gy)
-        event = {"event": "result", "dose": str(folder / "dose.npy"), "prior": None, "spread": None, "samples": [], "provenance": provenance}
-        for number, sample in enumerate(samples):
-            np.save(folder / f"sample_{number}.npy", sample)
-            event["samples"].append(str(folder / f"sample_{number}.npy"))
-        if samples:
-            np.save(folder / "spread.npy", np.std(samples, axis=0, dtype=np.float32))
-            event["spread"] = str(folder / "spread.npy")
-        self.finished.emit(event)
+        self.finished.emit({"event": "result", "dose": str(folder / "dose.npy"), "prior": None, "spread": None, "provenance": provenance})
 
 
 @dataclass

@@ -10,7 +10,8 @@ import slicer
 
 from dose_prediction.case import TEMPLATES, Arc, Beam, check_beams, equispaced_beams
 from dose_prediction.case_files import read_case
-from DosePredictionLib.BeamsSection import BeamsSection
+from dose_prediction.physics.machine import photon_machine
+from DosePredictionLib.BeamsSection import ENERGIES_MV, BeamsSection
 from DosePredictionLib.Parameters import Parameters
 
 NAME, KIND, GANTRY, STOP, COLLIMATOR, COUCH, ENERGY = range(7)
@@ -199,6 +200,10 @@ def test_beams_of_different_energies_are_told_and_one_energy_is_chosen_for_all(u
     choose(beams_ui(user).energyComboBox, "6 MV")
     assert user.panel.parameters.beams == (Beam(0), Beam(90))
     assert beams_ui(user).beamsLabel.isHidden()
+
+
+def test_every_energy_that_can_be_chosen_has_beam_data():
+    assert [photon_machine(energy_mv).energy_mv for energy_mv in ENERGIES_MV] == list(ENERGIES_MV)
 
 
 def test_beams_and_what_is_off_come_back_with_a_saved_scene(user, patient, tmp_path):
