@@ -67,7 +67,7 @@ class DicomExport:
 
     def _prepare(self, parameters: Parameters, rows: tuple[SegmentRow, ...], job: Path) -> Generator[float, None, None]:
         dose, ct = parameters.dose, parameters.ct
-        case: PlanCase = yield from read_case(ct, parameters.segmentation, rows, parameters.beams)
+        case: PlanCase = yield from read_case(ct, parameters.segmentation, rows, parameters.beams, parameters.isocentre_mm)
         if not grid_of_volume(dose).matches(case.grid):
             raise CaseError(_("{dose} was not predicted on {ct}; select the CT that it belongs to.").format(dose=dose.GetName(), ct=ct.GetName()))
         for _fraction in write_case_in_steps(job / "case.npz", case):

@@ -17,6 +17,8 @@ from dose_prediction.case.beam_json import beams_from_json
 
 from . import SlicerRtReader
 from .ExchangeProcess import ExchangeProcess
+from .IsocentrePoint import add_isocentre_point
+from .NodeRemoval import remove_nodes
 from .Parameters import Parameters
 from .PlanBeams import all_on
 from .Signal import Signal
@@ -123,6 +125,10 @@ def _select(parameters: Parameters, nodes: StudyNodes, table: dict[str, Any] | N
         parameters.ct, parameters.segmentation = nodes.ct, nodes.segmentation
         if table is not None and table["beams"]:
             parameters.plan_beams = all_on(beams_from_json(table["beams"]))
+        if table is not None and table["isocentre_mm"] is not None:
+            point = parameters.isocentre_point
+            remove_nodes((point.GetDisplayNode(), point) if point is not None else ())
+            parameters.isocentre_point = add_isocentre_point(tuple(table["isocentre_mm"]))
 
 
 def _in_words(nodes: StudyNodes, table: dict[str, Any] | None) -> str:

@@ -26,6 +26,7 @@ DEFAULTS = {
     "Device": "auto",
     "Samples": "0",
     "Seed": "0",
+    "ModelFolder": "",
     "ShowBeams": "0",
     "GoalSet": DEFAULT_SET,
     "Fractions": "0",
@@ -173,6 +174,15 @@ class Parameters:
     @seed.setter
     def seed(self, value: int) -> None:
         self._set_text("Seed", str(int(value)))
+
+    @property
+    def model_folder(self) -> str:
+        """The folder of the model that predicts; empty for the released one."""
+        return self._text("ModelFolder")
+
+    @model_folder.setter
+    def model_folder(self, value: str) -> None:
+        self._set_text("ModelFolder", value)
 
     def _text(self, name: str) -> str:
         return self.node.GetParameter(name) or DEFAULTS[name]

@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from .AdvancedSection import AdvancedSection
 from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
@@ -69,6 +70,7 @@ class Panel(VTKObservationMixin):
             FractionsSection(ui.planCollapsibleButton),
             GoalsSection(ui.planCollapsibleButton),
             ResultsSection(ui.resultsCollapsibleButton, self.goals),
+            AdvancedSection(ui.advancedCollapsibleButton, self._worker),
             self.staleness,
         )
         self.run = PredictionRun(self._worker, fingerprints)

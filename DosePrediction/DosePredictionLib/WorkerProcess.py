@@ -43,6 +43,8 @@ class WorkerProtocol(Protocol):
 
     def shut_down(self) -> None: ...
 
+    def use_model(self, folder: str) -> None: ...
+
 
 def python_program() -> str:
     """The Python interpreter that runs the worker: PythonSlicer inside Slicer, else the present one."""
@@ -70,6 +72,7 @@ class WorkerProcess:
         self.failed = Signal()
         self.died = Signal()
         self.command = command
+        self._model_folder = ""
         self._process: Any = None
         self._retired: Any = None
         self._lines = EventLines()
@@ -99,8 +102,15 @@ class WorkerProcess:
         self._send({"command": "quit"})
         self._end(after_ms=QUIT_WAIT_MS)
 
+    def use_model(self, folder: str) -> None:
+        """Predict with the model in `folder` from now on, "" for the released one; a process that has another one loaded is ended."""
+        if folder != self._model_folder:
+            self._model_folder = folder
+            self.shut_down()
+
     def _start(self) -> None:
         program, *arguments = self.command or (python_program(), "-m", "dose_prediction.worker")
+        arguments += [self._model_folder] if self._model_folder else []
         self._process = qt.QProcess()
         self._lines, self._last_words, self._is_ending = EventLines(), "", False
         self._process.setProcessEnvironment(core_environment())

@@ -1,6 +1,6 @@
-"""The process that predicts for Slicer's panel: `python -m dose_prediction.worker`.  It stays warm between predictions and can be killed at any time.
+"""The process that predicts for Slicer's panel: `python -m dose_prediction.worker`, then the folder of a model that is not the released one.
 
-It is spoken to in lines of JSON.  On standard input:
+It stays warm between predictions and can be killed at any time.  It is spoken to in lines of JSON.  On standard input:
 {"command": "predict", "case": PATH, "output": FOLDER, "samples": 0, "seed": 0, "device": "auto"}, {"command": "cancel"}, {"command": "quit"};
 a predict may have "goals" that steer it: [{"organ": "Parotid_R", "metric": "mean", "limit_gy": 20}]; "deliverable": true asks for
 what the beams can give of the dose.  The end of the input quits as well.
@@ -188,7 +188,7 @@ def main() -> int:
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
     sys.stdout = sys.stderr
     sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    serve(sys.stdin, Events(protocol), WarmModel())
+    serve(sys.stdin, Events(protocol), WarmModel(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
     return 0
 
 

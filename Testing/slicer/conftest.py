@@ -107,6 +107,9 @@ class FakeWorker:
     def shut_down(self) -> None:
         self.calls.append(("shut down",))
 
+    def use_model(self, folder: str) -> None:
+        self.model_folder = folder
+
     @property
     def names(self) -> list[str]:
         return [call[0] for call in self.calls]

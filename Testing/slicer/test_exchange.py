@@ -81,6 +81,7 @@ def test_a_study_arrives_with_its_voxels_roles_and_beams_and_is_selected(user, s
     }  # fmt: skip
     assert rows["Parotid_L"].colour == pytest.approx((1.0, 0.0, 0.2))
     assert beams_as_json(tuple(parameters.beams)) == beams_as_json(read_dicom_case(study).beams)
+    assert parameters.isocentre_mm == pytest.approx(case.isocentre, abs=1e-3)
     assert user.ui.ctSelector.currentNode() is parameters.ct
     assert user.button.enabled, user.reasons
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.metadata
 import sys
 import types
 
@@ -52,6 +53,44 @@ def test_the_question_names_the_packages_and_a_no_is_a_no():
     (message,) = message_recorder.messages
     assert message.kind == "question"
     assert "torch, safetensors" in message.text
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    module.set_wheels_folder(str(tmp_path))
+    yield str(tmp_path)
+    module.set_wheels_folder("")
+
+
+def test_with_a_folder_of_wheels_the_question_says_that_nothing_is_downloaded(wheels):
+    PythonPackages().ask(("torch",))
+    (message,) = message_recorder.messages
+    assert wheels in message.text and "Nothing is downloaded" in message.text
+
+
+def test_with_a_folder_of_wheels_all_comes_from_there_and_not_from_the_network(monkeypatch, wheels, torch_utils):
+    asked = []
+    monkeypatch.setattr(slicer.util, "pip_install", asked.append)
+    assert PythonPackages().install(("torch", "scipy")) == ""
+    assert asked == [["--no-index", "--find-links", wheels, "torch", "scipy"]]
+    assert torch_utils.calls == []
+
+
+def test_wheels_that_do_not_do_are_told_with_their_folder(monkeypatch, wheels):
+    def fail(_requirements):
+        raise RuntimeError("no matching distribution")
+
+    monkeypatch.setattr(slicer.util, "pip_install", fail)
+    problem = PythonPackages().install(("torch",))
+    assert "no matching distribution" in problem and wheels in problem
+
+
+def test_versions_are_told_without_importing_anything(monkeypatch):
+    monkeypatch.setattr(module, "LISTED", ("torch", "no_such_package"))
+    found = module.versions()
+    assert found["torch"] == importlib.metadata.version("torch")
+    assert found["no_such_package"] == "not installed"
+    assert found["Slicer"] == "5.12"
 
 
 def test_without_the_pytorch_extension_the_user_is_sent_to_it():

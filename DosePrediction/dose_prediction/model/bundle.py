@@ -17,11 +17,9 @@ from safetensors.torch import load_file, save_file
 
 from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from dose_prediction.model_files import CARD_FILE, WEIGHTS_FILE
 from dose_prediction.output_files import whole_file
 from dose_prediction.resources import resource_path
-
-WEIGHTS_FILE = "addiff_dose.safetensors"
-CARD_FILE = "addiff_dose.json"
 
 
 class ModelError(ValueError):
