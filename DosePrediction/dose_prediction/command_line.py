@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 from dose_prediction import __version__
 from dose_prediction.beam_options import add_beam_options, beams_of, open_planned
 from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_dose_goal
+from dose_prediction.cohort import run_each
 from dose_prediction.dose_commands import add_commands
 from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
 from dose_prediction.error_sentences import is_deliberate, sentence_for
 from dose_prediction.output_files import require_writable
-from dose_prediction.warm_model import Predictor, WarmModel
+from dose_prediction.warm_model import Predictor, WarmModel, warm_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MOST_SAMPLES = 100
+RAY_HELP = 'cases go to the workers of this Ray cluster; "auto" is the one that this machine belongs to, "local" one for this run alone'
 
 
 def main(arguments: Sequence[str] | None = None, predictor: Predictor | None = None) -> int:
@@ -77,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="CASE",
         help="folder of DICOM files, folder with CT, segmentation (NRRD or NIfTI) and plan.json, OpenKBP folder or pt_*.npz",
     )
-    what.add_argument("--cases", type=Path, metavar="DIR", help="every case in this folder; a bad one is skipped and named at the end")
+    what.add_argument(
+        "--cases", type=Path, metavar="DIR", help="every case in this folder; a bad one is named at the end, one that was predicted before is left"
+    )
     predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where dose, DVH, picture and provenance are written")
     add_beam_options(predict)
     predict.add_argument("--samples", type=_samples, default=0, metavar="N", help="also draw N plausible doses and write their spread (default 0)")
@@ -88,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--deliverable", action="store_true", help="give what the beams can deliver of the predicted dose")
     predict.add_argument("--device", choices=DEVICES, default="auto", help="what the model runs on (default auto: the GPU if there is one)")
     predict.add_argument("--model", type=Path, metavar="DIR", help="folder of another trained model (default: the released one)")
+    predict.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     predict.set_defaults(run=_predict)
 
     evaluate = commands.add_parser("evaluate", help="both OpenKBP scores of predicted doses")
@@ -116,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
         "--cases-per-step", type=_count, metavar="N", help="cases that a step averages over, shared by torchrun's processes (default 1)"
     )
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, mps or auto (default cpu)")
+    train.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     train.set_defaults(run=_train)
 
     phantom = commands.add_parser("phantom", help="write a head-and-neck phantom as a case to try things on")
@@ -148,7 +154,8 @@ def _predict(options: argparse.Namespace) -> int:
     if options.case is not None:
         return _predict_one(options.case, options)
     paths = find_cases(options.cases)
-    options.predictor.load()
+    if options.ray is None:
+        options.predictor.load()
     return _predict_many(paths, options)
 
 
@@ -167,7 +174,7 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
             bar.set_description_str(progress.stage)
             bar.update(100 * progress.fraction - bar.n)
 
-        prediction = _run_model(case, options, show)
+        prediction = _run_model(case, options, show, options.predictor)
     files = _write(path, opened, prediction, options)
     for warning in prediction.provenance.warnings:
         print(f"Note: {warning}", file=sys.stderr)
@@ -180,37 +187,58 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
 
 
 def _predict_many(paths: Sequence[Path], options: argparse.Namespace) -> int:
-    """Every case in turn; whatever is wrong with one, the others are predicted.  Only what concerns them all (model, device, output) ends it."""
+    """Every case, in turn or on a Ray cluster; whatever is wrong with one, the others are predicted.
+
+    Only what concerns them all (model, device, output) ends it.  A case whose very prediction lies in the output folder already is left as it is.
+    """
     from tqdm import tqdm
 
     failed: list[tuple[Path, str]] = []
-    with tqdm(paths, disable=None, unit="case") as bar:
-
-        def tell(path: Path, note: str) -> None:
-            bar.write(f"{path.name}: {note}", file=sys.stderr)
-
-        for path in bar:
-            bar.set_description_str(path.name)
-            try:
-                with _notes(partial(tell, path)):
-                    opened = open_planned(path, options)
-                prediction = _run_model(opened.case, options, None)
-                _write(path, opened, prediction, options)
-            except Exception as error:
-                if is_deliberate(error) and not isinstance(error, CaseError):
-                    raise
-                failed.append((path, sentence_for(error) or f"{type(error).__name__}: {error}"))
-            else:
-                for warning in prediction.provenance.warnings:
-                    tell(path, warning)
-    print(f"{len(paths) - len(failed)} of {len(paths)} cases predicted into {options.output}")
-    for path, sentence in failed:
+    there = 0
+    if options.ray is not None:  # each worker loads the model for itself
+        options = argparse.Namespace(**{**vars(options), "predictor": None})
+    outcomes = run_each(partial(_predict_of_many, options), paths, ray_address=options.ray)
+    with tqdm(outcomes, total=len(paths), disable=None, unit="case") as bar:
+        for outcome in bar:
+            if outcome.error is not None:
+                if is_deliberate(outcome.error) and not isinstance(outcome.error, CaseError):
+                    raise outcome.error
+                failed.append((outcome.item, sentence_for(outcome.error) or f"{type(outcome.error).__name__}: {outcome.error}"))
+                continue
+            there += outcome.result is None
+            for note in outcome.result or ():
+                bar.write(f"{outcome.item.name}: {note}", file=sys.stderr)
+    been = f", {there} of them by an earlier run" if there else ""
+    print(f"{len(paths) - len(failed)} of {len(paths)} cases predicted into {options.output}{been}")
+    for path, sentence in sorted(failed):
         print(f"  failed: {path.name}: {sentence}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Progress], None] | None) -> Prediction:
-    predictor: Predictor = options.predictor
+def _predict_of_many(options: argparse.Namespace, path: Path) -> list[str] | None:
+    """Predict one case into the output folder; returns what is to be said of it, None where its prediction was there before."""
+    from dose_prediction.report import is_predicted
+
+    notes: list[str] = []
+    with _notes(notes.append):
+        opened = open_planned(path, options)
+    predictor: Predictor = options.predictor or warm_model(options.model)
+    wanted = {
+        "case_sha256": opened.case.digest,
+        "model_sha256": predictor.model_sha256,
+        "seed": options.seed,
+        "samples": options.samples,
+        "goals": [str(goal) for goal in options.goals],
+        "is_deliverable": options.deliverable,
+    }
+    if is_predicted(options.output, opened.case, wanted):
+        return None
+    prediction = _run_model(opened.case, options, None, predictor)
+    _write(path, opened, prediction, options)
+    return [*notes, *prediction.provenance.warnings]
+
+
+def _run_model(case: PlanCase, options: argparse.Namespace, show: Callable[[Progress], None] | None, predictor: Predictor) -> Prediction:
     return predictor.predict(
         case,
         samples=options.samples,
@@ -295,6 +323,7 @@ def _train(options: argparse.Namespace) -> int:
         validation=options.validation,
         beam_sets=options.beam_sets,
         device=options.device,
+        ray_address=options.ray,
         settings=settings,
     )
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_prediction import __version__
 from dose_prediction.dosimetry import GoalResult, cumulative_dvh, dose_axis
 from dose_prediction.output_files import whole_folder
 from dose_prediction.volumes import write_volume
@@ -33,7 +34,7 @@ def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_c
 
     stem = file_stem(case.name)
     axis_gy, curves = dvh_curves(case, prediction.dose_gy)
-    with whole_folder(folder) as scratch:
+    with whole_folder(folder, stale=(f"{stem}_spread.nrrd", f"{stem}_plan.dcm")) as scratch:  # left by a run with samples, or with other beams
         write_volume(scratch / f"{stem}_dose.nrrd", prediction.dose_gy, case.grid, {"DoseUnits": "GY"})
         if prediction.spread_gy is not None:
             write_volume(scratch / f"{stem}_spread.nrrd", prediction.spread_gy, case.grid, {"DoseUnits": "GY"})
@@ -53,6 +54,17 @@ def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_c
         (scratch / f"{stem}_provenance.json").write_text(provenance + "\n", encoding="utf-8")
         names = sorted(file.name for file in scratch.iterdir())
     return [Path(folder) / name for name in names]
+
+
+def is_predicted(folder: Path, case: PlanCase, wanted: Mapping[str, Any]) -> bool:
+    """True where `folder` holds a report on `case` whose provenance has the `wanted` entries, made by this version."""
+    stem = file_stem(case.name)
+    try:
+        provenance = json.loads((folder / f"{stem}_provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    wanted = {"product": f"DosePrediction {__version__}", **wanted}
+    return (folder / f"{stem}_dose.nrrd").is_file() and all(provenance.get(name) == value for name, value in wanted.items())
 
 
 def file_stem(case_name: str) -> str:

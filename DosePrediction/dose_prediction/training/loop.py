@@ -43,6 +43,7 @@ def train(
     validation: Path | None = None,
     beam_sets: Path | None = None,
     device: str = "cpu",
+    ray_address: str | None = None,
     settings: TrainingSettings | None = None,
     config: NetworkConfig | None = None,
 ) -> None:
@@ -50,6 +51,7 @@ def train(
 
     `validation` is a folder of cases that choose nothing but are scored every `validate_every` steps; `beam_sets` one of prepared cases with other
     beams, as `training.beam_sets` makes them.  Under `torchrun` the cases of a step are shared out to its processes.  `device` as in `choose_device`.
+    Cases are prepared on the Ray cluster at `ray_address` where one is given.
     """
     settings, config = settings or TrainingSettings(), config or NetworkConfig()
     with training_processes(device) as processes:
@@ -57,7 +59,7 @@ def train(
             raise CaseError(
                 f"{settings.cases_per_step} cases a step cannot be shared by {processes.count} processes; give a multiple of their number."
             )
-        cohort = _load_cohort(data, output, validation, beam_sets, processes)
+        cohort = _load_cohort(data, output, validation, beam_sets, ray_address, processes)
         _train(cohort, output, resume, settings, config, processes)
 
 
@@ -78,11 +80,11 @@ class Cohort:
         return cases[int(order[number % len(cases)])]
 
 
-def _load_cohort(data: Path, output: Path, validation: Path | None, beam_sets: Path | None, processes: Processes) -> Cohort:
+def _load_cohort(data: Path, output: Path, validation: Path | None, beam_sets: Path | None, ray_address: str | None, processes: Processes) -> Cohort:
     if processes.is_first:
-        prepare_cases(data, output / "prepared")
+        prepare_cases(data, output / "prepared", ray_address=ray_address)
         if validation:
-            prepare_cases(validation, output / "prepared_validation")
+            prepare_cases(validation, output / "prepared_validation", ray_address=ray_address)
     processes.wait()
     cases = load_cases(prepare_cases(data, output / "prepared"))
     held_out = load_cases(prepare_cases(validation, output / "prepared_validation")) if validation and processes.is_first else []

@@ -1,0 +1,82 @@
+"""Predicting a cohort: in turn or on a Ray cluster, and again after it was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dose_prediction.case_files import write_case_folder
+from dose_prediction.command_line import main
+from dose_prediction.model.bundle import save_bundle
+from dose_prediction.prediction import Prediction
+from dose_prediction.volumes import read_volume
+from instant_model import InstantModel
+from tiny_model import tiny_bundle
+from water_case import water_case
+
+
+class CountingModel(InstantModel):
+    """Tells which cases it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def predict(self, case: Any, **options: Any) -> Prediction:
+        self.asked.append(case.name)
+        return super().predict(case, **options)
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    """Three cases, the middle one damaged."""
+    for name in "abc":
+        write_case_folder(tmp_path / "cases" / name, water_case(name))
+    (tmp_path / "cases" / "b" / "ct.nrrd").write_bytes(b"NRRD0004\n")
+    return tmp_path / "cases"
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[None]:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield
+    ray.shutdown()
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["predict", "--cases", str(cases), "--output", str(tmp_path / "out")]
+    first, second, third, fourth = (CountingModel() for _ in range(4))
+    assert main(command, first) == 1
+    assert first.asked == ["a", "c"]
+    (tmp_path / "out" / "c_dose.nrrd").unlink()
+    write_case_folder(cases / "b", water_case("b"))
+    capsys.readouterr()
+    assert main(command, second) == 0
+    assert second.asked == ["b", "c"]
+    assert "3 of 3 cases" in (said := capsys.readouterr().out) and "1 of them by an earlier run" in said
+    assert main([*command, "--seed", "1"], third) == 0
+    assert third.asked == ["a", "b", "c"]
+    fourth.model_sha256 = "1" * 64
+    assert main([*command, "--seed", "1"], fourth) == 0
+    assert fourth.asked == ["a", "b", "c"]
+
+
+def test_a_cluster_predicts_what_one_process_does(cases: Path, tmp_path: Path, two_workers: None, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_bundle()
+    save_bundle(tmp_path / "model", model.network, model.card)
+    command = ["predict", "--cases", str(cases), "--model", str(tmp_path / "model"), "--output"]
+    assert main([*command, str(tmp_path / "here")]) == 1
+    assert main([*command, str(tmp_path / "there"), "--ray", "local"]) == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if "failed:" in line]
+    assert len(failed) == 2 and all("failed: b:" in line for line in failed), failed
+    for name in ("a", "c"):
+        here, there = (read_volume(tmp_path / where / f"{name}_dose.nrrd")[0] for where in ("here", "there"))
+        assert np.abs(here - there).max() < 0.05  # threads share sums out differently
+        provenance = json.loads((tmp_path / "there" / f"{name}_provenance.json").read_text())
+        assert provenance["model_sha256"] == json.loads((tmp_path / "here" / f"{name}_provenance.json").read_text())["model_sha256"]
