@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from dose_prediction.case import Beam, CaseError, equispaced_beams
+from dose_prediction.case import Arc, Beam, CaseError, PlanCase, equispaced_beams
 from dose_prediction.physics.density import relative_electron_density
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, planning_region
 from water_case import water_case
 
 
-def planned(beams: tuple[Beam, ...], objective: PlanObjective | None = None) -> tuple[PlanningRegion, PhysicsPrior]:
+def planned(beams: tuple[Beam | Arc, ...], objective: PlanObjective | None = None) -> tuple[PlanningRegion, PhysicsPrior]:
     case = water_case().with_beams(beams)
     region = planning_region(case)
     return region, physics_prior(region, trace_beams(case, region), objective)
@@ -95,3 +96,46 @@ def test_density_outside_the_body_attenuates_nothing() -> None:
     density = relative_electron_density(ct, body)
     assert density[0, 0, 0] > 1.1
     assert np.count_nonzero(density) == 1
+
+
+def target_shares(case: PlanCase) -> np.ndarray:
+    """What each beam's fluence in the quick plan gives of the targets' mean dose."""
+    region = planning_region(case)
+    traced = trace_beams(case, region)
+    maps = traced.beams.to_maps(physics_prior(region, traced).beamlets)
+    in_target = region.prescription_map_gy[region.body] > 0
+    alone = [maps * (torch.arange(len(maps)) == number)[:, None, None] for number in range(len(maps))]
+    given = np.array([traced.beams.dose(one).numpy()[in_target].mean() for one in alone])
+    return given / given.sum()
+
+
+def test_a_beam_of_three_times_the_weight_gives_three_times_the_share_that_it_gives_among_equals() -> None:
+    directions = ((0.0, 1.0), (50.0, 3.0), (110.0, 0.5), (200.0, 1.0))
+    free = target_shares(water_case().with_beams(tuple(Beam(gantry) for gantry, _ in directions)))
+    weighted = target_shares(water_case().with_beams(tuple(Beam(gantry, weight=weight) for gantry, weight in directions)))
+    wanted = free * [weight for _, weight in directions]
+    assert weighted == pytest.approx(wanted / wanted.sum(), rel=0.1)
+
+
+def test_only_the_ratio_of_weights_counts() -> None:
+    beams = (Beam(0), Beam(50, weight=2), Beam(110))
+    (_, first), (_, second) = planned(beams), planned(tuple(replace(beam, weight=4 * beam.weight) for beam in beams))
+    assert np.array_equal(first.dose_gy, second.dose_gy)
+
+
+def mean_dose_left_and_right(beams: tuple[Beam | Arc, ...]) -> tuple[float, float]:
+    """Mean dose of open fields in the body outside the targets, to the patient's left and to the right."""
+    case = water_case().with_beams(beams).with_isocentre((0.0, 0.0, 0.0))
+    region = planning_region(case)
+    prior = physics_prior(region, trace_beams(case, region))
+    left = region.grid.world_from_index(np.indices(region.grid.shape).transpose(1, 2, 3, 0))[..., 0] > 0
+    outside = region.body & (region.prescription_map_gy == 0)
+    return float(prior.open_field[outside & left].mean()), float(prior.open_field[outside & ~left].mean())
+
+
+def test_the_direction_of_an_arc_decides_through_which_side_it_goes() -> None:
+    """Clockwise from 0 the gantry passes 90, at the patient's left; counter-clockwise 270, at the right."""
+    left, right = mean_dose_left_and_right((Arc(0, 170),))
+    assert left > 1.2 * right
+    left, right = mean_dose_left_and_right((Arc(0, 190, is_clockwise=False),))
+    assert right > 1.2 * left

@@ -69,10 +69,11 @@ def optimise_fluence(
     iterations: int,
     smoothness: float = 0.0,
     on_iteration: Callable[[int], None] | None = None,
+    fluence_cost: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Non-negative beamlet weights (n,) that lower `goals.cost` plus `smoothness` times the maps' roughness, by L-BFGS-B from `start` (n,).
 
-    `on_iteration` is called with the number of iterations done and may raise to stop.
+    `fluence_cost` adds a cost of the beamlet weights themselves.  `on_iteration` is called with the number of iterations done and may raise to stop.
     """
     # One common scale makes the problem well conditioned whatever the units of the fluence are.
     scale = float(start.mean().clamp_min(1e-12))
@@ -81,6 +82,8 @@ def optimise_fluence(
         beamlets = torch.tensor(x * scale, dtype=start.dtype, requires_grad=True)
         maps = beams.to_maps(beamlets)
         cost = goals.cost(beams.dose(maps)) + smoothness * roughness(maps / scale)
+        if fluence_cost is not None:
+            cost = cost + fluence_cost(beamlets)
         (gradient,) = torch.autograd.grad(cost, beamlets)
         return float(cost.detach()), gradient.numpy().astype(np.float64) * scale
 

@@ -17,6 +17,7 @@ from scipy import ndimage
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case.beam_notation import energy_in_words
 from dose_prediction.case.body import find_body
+from dose_prediction.physics.beam_shares import beam_of_beamlets, weighted_shares
 from dose_prediction.physics.density import Medium, relative_electron_density
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
 from dose_prediction.physics.machine import Machine, photon_machine
@@ -79,10 +80,11 @@ class PhysicsPrior:
 
 @dataclass(frozen=True, eq=False)
 class TracedBeams:
-    """The beams of a case, ray-traced to every body voxel of the region."""
+    """The beams of a case with their weights, relative to the mean, ray-traced to every body voxel of the region."""
 
     beams: PencilBeams
     body: NDArray[np.bool_]
+    weights: tuple[float, ...]
 
     def dose(self, beamlets: torch.Tensor) -> Values:
         """The dose (z, y, x) in Gy of the open beamlets' fluence (n,)."""
@@ -125,7 +127,8 @@ def trace_beams(
         on_beam=on_beam,
         cache=cache,
     )
-    return TracedBeams(beams, body)
+    weights = np.array([field.weight for field in case.fields])
+    return TracedBeams(beams, body, tuple((weights / weights.mean()).tolist()))
 
 
 def _medium(case: PlanCase, cache: TraceCache | None) -> Medium:
@@ -147,15 +150,21 @@ def physics_prior(
     in_target = region.prescription_map_gy[body] > 0
 
     uniform = torch.ones(int(beams.open_beamlets.sum()))
-    open_dose = beams.dose(beams.to_maps(uniform)).numpy()
+    open_dose = beams.dose(beams.to_maps(torch.tensor(traced.weights)[beam_of_beamlets(beams)])).numpy()
     mean_in_target = float(open_dose[in_target].mean())
     if mean_in_target <= 0:
         raise CaseError("No beam reaches a target; check the isocentre and the beam angles.")
 
+    wanted_gy = float(goals.lower_gy[in_target].mean())
     spared = (goals.quadratic_weight > goals.quadratic_weight.median()).numpy()
     chosen, importance = sampled_points(in_target | spared, objective.sampled_points)
-    start = uniform * float(goals.lower_gy[in_target].mean()) / mean_in_target
-    beamlets = optimise_fluence(beams.at(chosen), goals.at(chosen, importance), start, objective.iterations, objective.smoothness, on_iteration)
+    points, goals = beams.at(chosen), goals.at(chosen, importance)
+    start = uniform * wanted_gy / mean_in_target
+    beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration)
+    if len(set(traced.weights)) > 1:
+        shares = weighted_shares(beams.at(torch.from_numpy(np.flatnonzero(in_target))), beamlets, traced.weights)
+        start = shares.rescaled(beamlets)
+        beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, shares.cost)
 
     return PhysicsPrior(traced.dose(beamlets), traced.filled(open_dose / mean_in_target), beamlets)
 
