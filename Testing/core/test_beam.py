@@ -26,6 +26,16 @@ def test_couch_follows_the_gantry_after_a_slash() -> None:
     assert parse_beams("0, 30/90, 330/-90") == (Beam(0), Beam(30, 90), Beam(330, 270))
 
 
+def test_arcs_are_given_by_start_stop_and_direction() -> None:
+    assert parse_beams("arc 181-179 cw") == (Arc(181, 179),)
+    assert parse_beams("ARC 20 – 340.5 CCW/350/30; 10") == (Arc(20, 340.5, False, 350, 30), Beam(10))
+    assert parse_beams("arc -179-20 cw, arc 20--179 ccw") == (Arc(181, 20), Arc(20, 181, is_clockwise=False))
+
+
+def test_collimator_follows_the_couch() -> None:
+    assert parse_beams("30/90/15, 40, ..., 60") == (Beam(30, 90, 15), Beam(40), Beam(50), Beam(60))
+
+
 def test_same_gantry_at_another_couch_is_another_beam() -> None:
     assert len(parse_beams("30, 30/90")) == 2
 
@@ -60,6 +70,13 @@ def test_equispaced_beams_are_equally_far_apart(count: int, start_deg: float) ->
         ("0,40,...,330", "do not reach 330"),
         ("0,0,...,320", "do not reach 320"),
         ("0,40,...,20", "do not reach 20"),
+        ("0,40,...,arc 0-90 cw", "one after it"),
+        ("0/0/0/0", "has 4 angles"),
+        ("arc 181-179", r"direction \(cw or ccw\)"),
+        ("arc 181 cw", "give start, stop and direction"),
+        ("arc 1.2.3-90 cw", "is not a number"),
+        ("arc 179-181 ccw/x", "is not a number"),
+        ("arc 181-179 cw, arc 181-179 cw", "has arc 181° to 179° clockwise twice"),
     ],
 )
 def test_beam_list_that_makes_no_sense_is_refused(text: str, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dose_prediction.case import Arc, Beam, CaseError
@@ -39,6 +39,7 @@ def test_the_equivalent_beam_stands_in_the_room_where_the_beam_stood(position, g
 
 
 @pytest.mark.parametrize("position", POSITIONS)
+@settings(deadline=None)
 @given(start=ANGLES, stop=ANGLES, is_clockwise=st.booleans())
 def test_an_arc_turns_through_the_equivalents_of_its_beams_in_their_order(position, start, stop, is_clockwise):
     assume(20 < (stop - start) % 360 < 340)

@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from dose_prediction.case import Beam, CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, find_body
+from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, find_body
 from water_case import water_case
 
 
@@ -143,10 +143,24 @@ def test_other_beams_leave_the_patient_as_it_is() -> None:
         case.with_beams(())
 
 
+def test_a_plan_with_an_arc_is_vmat_and_its_fields_are_static() -> None:
+    case = water_case()
+    assert case.technique == "IMRT" and case.fields == case.beams
+    arcs = case.with_beams((Beam(3), Arc(0, 20)))
+    assert arcs.technique == "VMAT" and arcs.fields == (Beam(3), Beam(5), Beam(15))
+
+
+def test_the_isocentre_is_the_centre_of_the_targets_unless_it_is_set() -> None:
+    case = water_case()
+    moved = case.with_isocentre((1.0, 2.0, 3.0))
+    assert moved.isocentre == (1, 2, 3) and moved.with_isocentre(None).isocentre == case.isocentre
+
+
 SAME = {
     "the name of the case": lambda c: replace(c, name="other"),
     "the name of a structure": lambda c: replace(c, structures=tuple(replace(s, name=f"{s.name} 2") for s in c.structures)),
     "the order of structures": lambda c: replace(c, structures=c.structures[::-1]),
+    "the names of beams": lambda c: c.with_beams(tuple(replace(beam, name="A") for beam in c.beams)),
     "the isocentre written out": lambda c: replace(c, isocentre_mm=c.isocentre),
 }
 DIFFERENT = {
@@ -157,7 +171,10 @@ DIFFERENT = {
     "which organ it is": lambda c: with_role(c, "Parotid_L", Role.organ("Parotid_R")),
     "a beam": lambda c: c.with_beams((*c.beams[:-1], Beam(1))),
     "the couch of a beam": lambda c: c.with_beams((replace(c.beams[0], couch_deg=10), *c.beams[1:])),
-    "the isocentre": lambda c: replace(c, isocentre_mm=(0, 0, 0)),
+    "the weight of a beam": lambda c: c.with_beams((replace(c.beams[0], weight=2), *c.beams[1:])),
+    "the filter of a beam": lambda c: c.with_beams((replace(c.beams[0], is_flattened=False), *c.beams[1:])),
+    "an arc": lambda c: c.with_beams((*c.beams, Arc(0, 100))),
+    "the isocentre": lambda c: c.with_isocentre((0, 0, 0)),
     "the spacing": lambda c: replace(c, grid=replace(c.grid, spacing_mm=(4, 4, 3.1))),
     "the origin": lambda c: replace(c, grid=replace(c.grid, origin_mm=(0, 0, 0))),
 }
