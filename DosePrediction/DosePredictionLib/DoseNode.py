@@ -38,8 +38,8 @@ def put_dose(
 ) -> Any:
     """A volume node with the dose, or `existing` with its voxels replaced.
 
-    A new dose is displayed as `looks_like` is, another dose of the same prescription, if there is one.  Where a dose stays, so does what the user made
-    of its display, unless the prescription is another.
+    A new dose is displayed as `looks_like` is, another dose of the same prescription, if there is one.  Where a dose stays, so does what the user
+    made of its display, unless the prescription is another.
     """
     node = put_volume(dose_gy, grid, name, existing)
     node.SetAttribute(DOSE_VOLUME_ATTRIBUTE, "1")

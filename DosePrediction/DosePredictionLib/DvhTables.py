@@ -27,7 +27,6 @@ DOSE_ROLE = "doseVolumeRef"
 SEGMENTATION_ROLE = "segmentationRef"
 METRICS_ROLE = "dvhMetricsTableRef"
 CHART_ROLE = "chartRef"
-BAND_ROLE = "DosePrediction.dvhBandRef"
 
 START_GY = 0.1
 STEP_GY = 0.2
@@ -101,7 +100,7 @@ def put_histograms(histograms: tuple[Histogram, ...], dose_node: Any, segmentati
             hierarchy.CreateItem(hierarchy.GetItemByDataNode(metrics), table)
             add_to_chart(chart, put_series(found.row.name, found.row.colour, table))
         for found in histograms:
-            for series in _put_band(found, chart):
+            for series in _put_band(found):
                 add_to_chart(chart, series)
     _refer_for_slicerrt(metrics, chart, dose_node, segmentation_node)
     return chart
@@ -130,11 +129,16 @@ def metrics_of(dose_node: Any) -> Any:
 def remove_histograms(dose_node: Any) -> None:
     """Remove the tables, series and chart that belong to the dose."""
     chart = chart_of(dose_node)
-    nodes = [metrics_of(dose_node), *referred(dose_node, CREATED_ROLE)]
     if chart is not None:
-        nodes += [chart, *referred(chart, SERIES_ROLE), *referred(chart, BAND_ROLE)]
-    remove_nodes(nodes)
+        remove_chart(chart)
+    remove_nodes((metrics_of(dose_node), *referred(dose_node, CREATED_ROLE)))
     dose_node.RemoveNodeReferenceIDs(CREATED_ROLE)
+
+
+def remove_chart(chart: Any) -> None:
+    """Remove a chart with its lines and the tables that these are drawn from."""
+    series = [one for one in referred(chart, SERIES_ROLE) if one is not None]
+    remove_nodes((*(one.GetTableNode() for one in series), *series, chart))
 
 
 def _fill_metrics(metrics: Any, histograms: tuple[Histogram, ...], dose_name: str) -> None:
@@ -181,7 +185,7 @@ def add_to_chart(chart: Any, series: Any) -> None:
     chart.AddAndObservePlotSeriesNodeID(series.GetID())
 
 
-def _put_band(found: Histogram, chart: Any) -> list[Any]:
+def _put_band(found: Histogram) -> list[Any]:
     """Two dotted lines between which 80 % of the sampled plans lie; they have no name, so that the legend stays readable."""
     if found.band_percent is None:
         return []
@@ -190,7 +194,6 @@ def _put_band(found: Histogram, chart: Any) -> list[Any]:
     names = [f"{percentile} %" for percentile in BAND_PERCENTILES]
     columns = [("Dose", found.dose_gy), *zip(names, found.band_percent, strict=True)]
     set_columns(table, [(name, numpy_to_vtk(values, deep=True)) for name, values in columns])
-    chart.AddNodeReferenceID(BAND_ROLE, table.GetID())
     lines = []
     for name in names:
         line = put_series(found.row.name, found.row.colour, table, name)

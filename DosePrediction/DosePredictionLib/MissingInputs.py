@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from dose_prediction.case import RoleKind
 
 from .IsocentrePoint import isocentre_problem
+from .MemoryNeed import memory_in_words
 from .Parameters import Parameters
 from .SceneReader import volume_problem
 from .SegmentMeasures import SegmentMeasure
@@ -39,4 +40,6 @@ def missing_inputs(
     reasons += [parameters.beams_problem, parameters.goals_problem]
     if parameters.ct is not None and not volume_problem(parameters.ct):
         reasons.append(isocentre_problem(parameters.isocentre_mm, parameters.ct))
+        sentence, is_enough = memory_in_words(parameters, rows)
+        reasons.append("" if is_enough else sentence)
     return tuple(reason for reason in reasons if reason)

@@ -7,6 +7,9 @@ from typing import Any
 
 import slicer
 
+# What a node has for itself alone.
+BELONGING_ROLES = ("display", "storage")
+
 
 def referred(node: Any, role: str) -> list[Any]:
     """The nodes that `node` refers to in a role."""
@@ -14,7 +17,7 @@ def referred(node: Any, role: str) -> list[Any]:
 
 
 def remove_nodes(nodes: Iterable[Any]) -> None:
-    """Remove the nodes and their items; None, and what is no longer in the scene, are passed over."""
+    """Remove the nodes with their items, displays and storages; None, and what is no longer in the scene, are passed over."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     for node in nodes:
         if node is None or not slicer.mrmlScene.IsNodePresent(node):
@@ -22,4 +25,8 @@ def remove_nodes(nodes: Iterable[Any]) -> None:
         item = hierarchy.GetItemByDataNode(node)
         if item:
             hierarchy.RemoveItem(item, False, False)
+        belongings = [part for role in BELONGING_ROLES for part in referred(node, role)]
         slicer.mrmlScene.RemoveNode(node)
+        for part in belongings:
+            if part is not None:
+                slicer.mrmlScene.RemoveNode(part)

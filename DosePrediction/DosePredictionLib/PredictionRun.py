@@ -96,7 +96,8 @@ class PredictionRun:
         self.machine.move_to(RunState.STARTING)
         self._report(state_label(RunState.STARTING).status, 0.0)
         request = self._request
-        self._worker.predict(str(self._folder / "case.npz"), str(self._folder / "result"), request.samples, request.seed, request.device)
+        paths = str(self._folder / "case.npz"), str(self._folder / "result")
+        self._worker.predict(*paths, request.samples, request.seed, request.device, request.wishes)
 
     def _on_worker_progressed(self, stage: str, fraction: float) -> None:
         if self.machine.state is RunState.STARTING:

@@ -9,7 +9,7 @@ from .DisplaySettings import DIFFERENCE, DOSE, NOTHING, SPREAD, DisplaySettings
 from .DoseNode import prescription_of
 from .Isodose import isodose_model, put_isodoses, show_isodoses
 from .Results import results, spread_of
-from .SliceDisplay import show_legend, show_overlay
+from .SliceDisplay import hide_legend, show_legend, show_overlay
 
 DIFFERENCE_ROLE = "Difference"
 
@@ -29,6 +29,9 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
     """Show a result as the settings say, and the isodoses of no other.  Yields the fraction done."""
     overlay = overlay_node(settings, dose_node)
     show_overlay(ct_node, overlay)
+    for volume in _overlays(settings):
+        if volume is not overlay:
+            hide_legend(volume)
     if overlay is not None:
         show_legend(overlay, _LEGENDS[settings.overlay] if overlay is not dose_node else _LEGENDS[DOSE])
     yield 0.2
@@ -44,3 +47,10 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
 
 
 _LEGENDS = {DOSE: "Gy", SPREAD: "Gy (1 SD)", DIFFERENCE: "Gy (difference)"}
+
+
+def _overlays(settings: DisplaySettings) -> list[Any]:
+    """Every volume that this module lays over a CT."""
+    doses = results()
+    found = [*doses, *(spread_of(dose) for dose in doses), settings.node.GetNodeReference(DIFFERENCE_ROLE)]
+    return [node for node in found if node is not None]

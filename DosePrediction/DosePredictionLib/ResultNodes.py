@@ -11,17 +11,19 @@ import slicer
 from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
-from dose_prediction.case import Arc, Beam, CaseError, PlanCase, RoleKind
-from dose_prediction.dosimetry import GoalResult, GoalSet, evaluate_goals
+from dose_prediction.case import Arc, Beam, CaseError, DoseGoal, PlanCase, RoleKind
+from dose_prediction.dosimetry import GoalResult, GoalSet, dose_in_mask, evaluate_goals
 
 from .DisplaySettings import DisplaySettings
 from .DoseNode import place_in_study, put_dose
-from .DvhTables import Histogram, histogram, put_histograms
+from .DvhTables import Histogram, histogram, put_histograms, with_band
 from .GoalsTable import put_goals
 from .IsocentrePoint import Point
+from .NodeRemoval import remove_nodes
+from .OverlayVolumes import put_spread
 from .Parameters import Parameters
 from .ResultDisplay import display_result
-from .Results import AUTOMATIC_ATTRIBUTE, GOALS_ROLE, goals_of, new_name
+from .Results import AUTOMATIC_ATTRIBUTE, GOALS_ROLE, SPREAD_ROLE, goals_of, new_name, spread_of
 from .SegmentRoles import SegmentRow
 from .SliceDisplay import centre_views
 
@@ -46,6 +48,7 @@ class RunRequest:
     is_automatic: bool = False
     isocentre_mm: Point | None = None
     goal_set: GoalSet = NO_GOALS
+    wishes: tuple[DoseGoal, ...] = ()
 
     @classmethod
     def of(cls, parameters: Parameters, rows: tuple[SegmentRow, ...], is_automatic: bool = False) -> RunRequest:
@@ -73,6 +76,7 @@ class JudgedDose:
     provenance: dict[str, Any]
     histograms: tuple[Histogram, ...]
     goals: tuple[GoalResult, ...]
+    spread_gy: NDArray[np.float32] | None = None
 
 
 def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generator[float, None, JudgedDose]:
@@ -84,15 +88,22 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
     rows = {row.name: row for row in request.rows if row.kind is not RoleKind.IGNORED}
     judged = [structure for structure in case.structures if structure.role.kind in (RoleKind.TARGET, RoleKind.ORGAN)]
     histograms: list[Histogram] = []
-    for number, structure in enumerate(judged, start=1):
-        histograms.append(histogram(rows[structure.name], structure, dose_gy, case.grid))
-        yield 0.5 * number / len(judged)
+    plans = [np.load(path, mmap_mode="r", allow_pickle=False) for path in event.get("samples", ())]
+    for number, structure in enumerate(judged):
+        found = histogram(rows[structure.name], structure, dose_gy, case.grid)
+        of_plans = []
+        for drawn, plan in enumerate(plans):
+            of_plans.append(dose_in_mask(plan, case.grid, structure.mask).cumulative(found.dose_gy))
+            yield 0.5 * (number + drawn / len(plans)) / len(judged)
+        histograms.append(with_band(found, of_plans) if of_plans else found)
+        yield 0.5 * (number + 1) / len(judged)
     results: list[GoalResult] = []
     goals = request.goal_set.goals
     for number, goal in enumerate(goals, start=1):
         results += evaluate_goals((goal,), dose_gy, case)
         yield 0.5 + 0.5 * number / len(goals)
-    return JudgedDose(dose_gy, _provenance(request, event), tuple(histograms), tuple(results))
+    spread_gy = np.load(event["spread"], allow_pickle=False) if event.get("spread") else None
+    return JudgedDose(dose_gy, _provenance(request, event), tuple(histograms), tuple(results), spread_gy)
 
 
 def _provenance(request: RunRequest, event: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +120,7 @@ def show(request: RunRequest, case: PlanCase, judged: JudgedDose) -> Generator[f
     before, settings = request.parameters.dose, DisplaySettings(request.parameters.node)
     replaced = before if request.is_automatic and before is not None and before.GetAttribute(AUTOMATIC_ATTRIBUTE) else None
     prescription_gy = max(target.role.prescription_gy or 0.0 for target in case.targets)
-    dose_node = put_dose(judged.dose_gy, case.grid, new_name(request.ct), prescription_gy, judged.provenance, replaced, before)
+    dose_node = put_dose(judged.dose_gy, case.grid, new_name(request.ct, request.wishes), prescription_gy, judged.provenance, replaced, before)
     dose_node.SetAttribute(AUTOMATIC_ATTRIBUTE, "1" if request.is_automatic else None)
     yield 0.2
     study = place_in_study(dose_node, request.ct, request.segmentation)
@@ -119,6 +130,7 @@ def show(request: RunRequest, case: PlanCase, judged: JudgedDose) -> Generator[f
     goals_node = put_goals(judged.goals, _("Clinical goals"), goals_of(dose_node))
     dose_node.SetNodeReferenceID(GOALS_ROLE, goals_node.GetID())
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).CreateItem(study, goals_node)
+    _put_spread_of(judged, case, dose_node, study)
     yield 0.6
     for fraction in display_result(settings, request.ct, dose_node):
         yield 0.6 + 0.4 * fraction
@@ -127,3 +139,13 @@ def show(request: RunRequest, case: PlanCase, judged: JudgedDose) -> Generator[f
         left, posterior, superior = case.isocentre
         centre_views((-left, -posterior, superior))
     return dose_node
+
+
+def _put_spread_of(judged: JudgedDose, case: PlanCase, dose_node: Any, study: int) -> None:
+    """The spread volume of a dose, beside it in the study; one of an earlier run with samples goes where this one had none."""
+    if judged.spread_gy is None:
+        remove_nodes((spread_of(dose_node),))
+        return
+    node = put_spread(judged.spread_gy, case.grid, _("{dose} spread").format(dose=dose_node.GetName()), spread_of(dose_node))
+    dose_node.SetNodeReferenceID(SPREAD_ROLE, node.GetID())
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).CreateItem(study, node)

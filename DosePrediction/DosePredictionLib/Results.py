@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
+
+from dose_prediction.case import DoseGoal
 
 from .DoseNode import PROVENANCE_ATTRIBUTE
 from .DvhTables import remove_histograms
@@ -23,9 +26,11 @@ def results() -> list[Any]:
     return [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetAttribute(PROVENANCE_ATTRIBUTE)]
 
 
-def new_name(ct_node: Any) -> str:
-    """A name that no result has: "CT predicted dose", then with a number."""
+def new_name(ct_node: Any, wishes: Sequence[DoseGoal] = ()) -> str:
+    """A name that no result has: "CT predicted dose", or what was wished for, then with a number."""
     name = _("{ct} predicted dose").format(ct=ct_node.GetName())
+    if wishes:
+        name = _("What if {wishes}").format(wishes=", ".join(map(str, wishes)))
     taken = {node.GetName() for node in results()}
     return next(one for one in (name, *(f"{name} {number}" for number in range(2, len(taken) + 3))) if one not in taken)
 

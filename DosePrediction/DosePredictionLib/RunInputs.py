@@ -15,14 +15,15 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import RoleKind
 
+from .DisplaySettings import DEFAULTS as DISPLAY_DEFAULTS
 from .Fingerprints import Fingerprints
 from .ResultNodes import RunRequest
 from .SegmentRoles import ROLES_ATTRIBUTE
 
 INPUTS_ATTRIBUTE = "DosePrediction.Inputs"
 CT_ROLE, SEGMENTATION_ROLE = "DosePrediction.ctRef", "DosePrediction.segmentationRef"
-# Of a request, what is not a setting that decides the dose: nodes, and where it is computed and put.
-NO_SETTINGS = ("parameters", "ct", "segmentation", "rows", "device", "is_automatic")
+# Of a request, what is no setting of the panel that decides the dose: nodes, where it is computed and put, and wishes, which are for one run.
+NO_SETTINGS = ("parameters", "ct", "segmentation", "rows", "device", "is_automatic", "wishes")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,16 @@ def inputs_of(dose_node: Any) -> RunInputs | None:
     return RunInputs.from_text(text) if text else None
 
 
+def go_back(inputs: RunInputs, parameter_node: Any, segmentation_node: Any) -> None:
+    """Set parameters, roles and prescriptions as they were; contours are left alone."""
+    for name, value in inputs.parameters.items():
+        if name not in DISPLAY_DEFAULTS:
+            parameter_node.SetParameter(name, value)
+    for name in set(parameter_node.GetParameterNames()) - set(inputs.parameters) - set(DISPLAY_DEFAULTS):
+        parameter_node.UnsetParameter(name)
+    segmentation_node.SetAttribute(ROLES_ATTRIBUTE, inputs.roles or None)
+
+
 def what_changed(before: RunInputs, now: RunInputs) -> tuple[str, ...]:
     """Every difference in words, in the order of the panel; none where a prediction would give the same dose."""
     changes = [] if before.ct == now.ct else [_("the CT")]
@@ -96,7 +107,6 @@ def what_changed(before: RunInputs, now: RunInputs) -> tuple[str, ...]:
         "isocentre_mm": _("the isocentre"),
         "samples": _("the number of samples"),
         "seed": _("the seed"),
-        "goals": _("the wishes for organs"),
         "goal_set": _("the clinical goals"),
     }
     for name in {**before.settings, **now.settings}:

@@ -80,13 +80,13 @@ def read_case(
     used = [row for row in rows if row.kind is not RoleKind.IGNORED]
     structures = []
     for number, row in enumerate(used):
-        mask = yield from _scaled(segment_mask(segmentation_node, row, grid), 0.1 + 0.8 * number / len(used), 0.8 / len(used))
+        mask = yield from scaled(segment_mask(segmentation_node, row, grid), 0.1 + 0.8 * number / len(used), 0.8 / len(used))
         structures.append(Structure(row.name, row.role, mask))
         yield 0.1 + 0.8 * (number + 1) / len(used)
     return PlanCase(ct_node.GetName(), grid, ct_hu, tuple(structures), beams, isocentre_mm)
 
 
-def _scaled(steps: Generator[float, None, Any], begins: float, part: float) -> Generator[float, None, Any]:
+def scaled(steps: Generator[float, None, Any], begins: float, part: float) -> Generator[float, None, Any]:
     """The steps, their fractions as a part of a larger work."""
     while True:
         try:

@@ -21,9 +21,11 @@ def show_overlay(ct_node: Any, overlay_node: Any) -> None:
 
 
 def show_legend(volume_node: Any, title: str) -> None:
-    """A colour legend in the slice views, where the volume has none yet."""
+    """A colour legend in the slice views; one that the volume has is kept as it is."""
     colours = slicer.modules.colors.logic()
-    if colours.GetColorLegendDisplayNode(volume_node) is not None:
+    legend = colours.GetColorLegendDisplayNode(volume_node)
+    if legend is not None:
+        legend.SetVisibility(True)
         return
     legend = colours.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetTitleText(title)
@@ -34,6 +36,13 @@ def show_legend(volume_node: Any, title: str) -> None:
     for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
         text.SetFontSize(14)
         text.SetFontFamilyToArial()
+
+
+def hide_legend(volume_node: Any) -> None:
+    """Take the volume's colour legend out of the views."""
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(volume_node)
+    if legend is not None:
+        legend.SetVisibility(False)
 
 
 def centre_views(point_ras: tuple[float, float, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import qt
@@ -9,18 +10,23 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from dose_prediction.case import DoseGoal
+
 from .AdvancedSection import AdvancedSection
 from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
+from .ComparisonSection import ComparisonSection
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
 from .DvhTables import chart_of
-from .Fingerprints import Fingerprints
 from .ExchangeSection import ExchangeSection
+from .Fingerprints import Fingerprints
 from .FractionsSection import FractionsSection
 from .GoalSets import organs_with_goals
 from .GoalsSection import GoalsSection
 from .GoalsTable import GoalsTable
+from .HistorySection import HistorySection
 from .IsocentreSection import IsocentreSection
+from .MemoryNeed import memory_in_words
 from .MissingInputs import missing_inputs
 from .Parameters import DEVICES, Parameters
 from .PredictionRun import PredictionRun
@@ -33,6 +39,7 @@ from .SegmentMeasures import SegmentMeasures
 from .SegmentRoles import SegmentRow, segment_rows
 from .Staleness import Staleness
 from .StructuresSection import StructuresSection
+from .WhatIfSection import WhatIfSection
 from .WorkerProcess import WorkerProcess, WorkerProtocol
 
 
@@ -52,6 +59,7 @@ class Panel(VTKObservationMixin):
         self._is_updating = False
         self._is_update_due = False
         self._is_first_result = True
+        self._unguided: Any = None
         self._is_entered = False
         self._rows: tuple[SegmentRow, ...] = ()
         self._watched: dict[str, Any] = {}
@@ -61,6 +69,7 @@ class Panel(VTKObservationMixin):
         fingerprints = Fingerprints()
         self.staleness = Staleness(ui, fingerprints, self._update_by_itself)
         self.staleness.changed.connect(self._show_button)
+        history, self.comparison = HistorySection(ui.compareCollapsibleButton), ComparisonSection(ui.compareCollapsibleButton)
         self.sections: tuple[Section, ...] = (
             StructuresSection(ui, organs_with_goals()),
             BodySegment(ui),
@@ -70,6 +79,9 @@ class Panel(VTKObservationMixin):
             FractionsSection(ui.planCollapsibleButton),
             GoalsSection(ui.planCollapsibleButton),
             ResultsSection(ui.resultsCollapsibleButton, self.goals),
+            history,
+            self.comparison,
+            WhatIfSection(ui.whatIfCollapsibleButton, self._ask_what_if),
             AdvancedSection(ui.advancedCollapsibleButton, self._worker),
             self.staleness,
         )
@@ -257,7 +269,14 @@ class Panel(VTKObservationMixin):
         button.enabled = not reasons
         if self.staleness.is_stale:
             button.text = _("Update")
-        button.toolTip = "\n".join(reasons) or _("Predict the dose that a good plan with these beams would give.")
+        button.toolTip = "\n".join(reasons) or self._run_in_words()
+
+    def _run_in_words(self) -> str:
+        """What a press of the button does: where it is computed and what memory it takes."""
+        assert self.parameters is not None
+        sentence = _("Predict the dose that a good plan with these beams would give.")
+        device = _("Device: {device}.").format(device=self.ui.deviceComboBox.currentText)
+        return "\n".join((sentence, device, memory_in_words(self.parameters, self._rows)[0]))
 
     # The run
 
@@ -270,10 +289,16 @@ class Panel(VTKObservationMixin):
             return
         self._start(is_automatic=False)
 
-    def _start(self, is_automatic: bool) -> None:
+    def _start(self, is_automatic: bool, wishes: tuple[DoseGoal, ...] = ()) -> None:
         assert self.parameters is not None
         self._is_first_result = self.parameters.dose is None
-        self.run.start(RunRequest.of(self.parameters, self._rows, is_automatic))
+        self._unguided = self.parameters.dose if wishes else None
+        self.run.start(replace(RunRequest.of(self.parameters, self._rows, is_automatic), wishes=wishes))
+
+    def _ask_what_if(self, wishes: tuple[DoseGoal, ...]) -> None:
+        """Predict with wishes for organs; the result is compared with the one that is shown now."""
+        if self.run.machine.is_idle and not missing_inputs(self.parameters, self._rows, self._measures.found):
+            self._start(is_automatic=False, wishes=wishes)
 
     def _update_by_itself(self) -> None:
         """Predict again without being asked for, where nothing keeps a run from starting."""
@@ -310,6 +335,8 @@ class Panel(VTKObservationMixin):
         self._update()
         if self._is_first_result or _has_chart_view():
             self._on_show_chart_clicked()
+        if self._unguided is not None:
+            self.comparison.compare_with(self._unguided)
         warnings = provenance_of(dose_node).get("warnings", [])
         self._show_status(" ".join([_("Done: {name}.").format(name=dose_node.GetName()), *warnings]))
 

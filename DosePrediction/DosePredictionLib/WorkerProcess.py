@@ -7,12 +7,15 @@ import logging
 import os
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import qt
 import slicer
 from slicer.i18n import tr as _
+
+from dose_prediction.case import DoseGoal
 
 from .EventLines import EventLines
 from .Signal import Signal
@@ -35,7 +38,7 @@ class WorkerProtocol(Protocol):
     failed: Signal
     died: Signal
 
-    def predict(self, case_path: str, output_folder: str, samples: int, seed: int, device: str) -> None: ...
+    def predict(self, case_path: str, output_folder: str, samples: int, seed: int, device: str, goals: tuple[DoseGoal, ...]) -> None: ...
 
     def cancel(self) -> None: ...
 
@@ -84,11 +87,12 @@ class WorkerProcess:
         """The operating system's number of the process; 0 when there is none."""
         return int(self._process.processId()) if self._process is not None else 0
 
-    def predict(self, case_path: str, output_folder: str, samples: int, seed: int, device: str) -> None:
-        """Start the process where there is none and ask it for one dose."""
+    def predict(self, case_path: str, output_folder: str, samples: int, seed: int, device: str, goals: tuple[DoseGoal, ...]) -> None:
+        """Start the process where there is none and ask it for one dose, steered by `goals` if there are any."""
         if self._process is None:
             self._start()
-        self._send({"command": "predict", "case": case_path, "output": output_folder, "samples": samples, "seed": seed, "device": device})
+        command = {"command": "predict", "case": case_path, "output": output_folder, "samples": samples, "seed": seed, "device": device}
+        self._send({**command, "goals": [asdict(goal) for goal in goals]})
 
     def cancel(self) -> None:
         self._send({"command": "cancel"})

@@ -49,10 +49,11 @@ def read_dose_for_case(path: Path | str, case: PlanCase) -> NDArray[np.float32]:
                 f"The dose {path} lies on another grid than the CT and covers {covered:.0%} of {structure.name!r}; give one that covers it."
             )
         warnings.warn(f"The dose covers {covered:.0%} of {structure.name!r}; the rest of it counts with 0 Gy.", CaseWarning, stacklevel=2)
-    return _resampled(dose_gy, grid, case.grid)
+    return resampled(dose_gy, grid, case.grid)
 
 
-def _resampled(dose_gy: NDArray[np.float32], grid: Grid, to: Grid) -> NDArray[np.float32]:
+def resampled(dose_gy: NDArray[np.float32], grid: Grid, to: Grid) -> NDArray[np.float32]:
+    """A dose (z, y, x) on `grid` at the voxels of `to`, linearly interpolated and 0 beyond it."""
     image = SimpleITK.GetImageFromArray(dose_gy)
     image.SetOrigin(grid.origin_mm)
     image.SetSpacing(grid.spacing_mm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,12 +114,19 @@ class FakeWorker:
     def names(self) -> list[str]:
         return [call[0] for call in self.calls]
 
-    def answer(self, dose_gy: NDArray[np.float32], **provenance: Any) -> None:
-        """Finish the prediction that was asked for with this dose."""
+    def answer(self, dose_gy: NDArray[np.float32], samples: Sequence[NDArray[np.float32]] = (), **provenance: Any) -> None:
+        """Finish the prediction that was asked for with this dose and these sampled plans."""
         folder = Path(self.calls[-1][2])
         folder.mkdir(parents=True)
         np.save(folder / "dose.npy", dose_gy)
-        self.finished.emit({"event": "result", "dose": str(folder / "dose.npy"), "prior": None, "spread": None, "provenance": provenance})
+        event = {"event": "result", "dose": str(folder / "dose.npy"), "prior": None, "spread": None, "samples": [], "provenance": provenance}
+        for number, sample in enumerate(samples):
+            np.save(folder / f"sample_{number}.npy", sample)
+            event["samples"].append(str(folder / f"sample_{number}.npy"))
+        if samples:
+            np.save(folder / "spread.npy", np.std(samples, axis=0, dtype=np.float32))
+            event["spread"] = str(folder / "spread.npy")
+        self.finished.emit(event)
 
 
 @dataclass

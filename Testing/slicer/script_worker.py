@@ -1,12 +1,15 @@
 """A worker that speaks the protocol of `dose_prediction.worker` and computes nothing: what it does is chosen by the seed.
 
 0 answers with the prescription inside the targets; 1 dies while it predicts; 2 hears no cancel; 3 sends an error; 4 waits until it is cancelled.
+From 10 on it kills itself as a full memory would: before its first word of progress, while it reads the case, while it writes, after its answer; with
+`--dies-at-start` before it says that it is ready.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,6 +21,7 @@ import numpy as np
 from dose_prediction.case_files import read_case
 
 DIES, IS_DEAF, COMPLAINS, WAITS = 1, 2, 3, 4
+KILLED_AT = {10: "asked", 11: "reading", 12: "writing", 13: "answered"}
 
 
 def say(event: str, **content: object) -> None:
@@ -30,9 +34,16 @@ def listen(commands: Queue) -> None:
     commands.put({"command": "quit"})
 
 
+def reach(stage: str, seed: int) -> None:
+    if KILLED_AT.get(seed) == stage:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def predict(command: dict, commands: Queue) -> None:
     seed = command["seed"]
+    reach("asked", seed)
     say("progress", stage="Preparing the case", fraction=0.1)
+    reach("reading", seed)
     case = read_case(command["case"])
     say("progress", stage="Predicting the dose", fraction=0.5)
     if seed == DIES:
@@ -53,6 +64,9 @@ def predict(command: dict, commands: Queue) -> None:
         dose[target.mask] = target.role.prescription_gy
     output = Path(command["output"])
     output.mkdir(parents=True)
+    if KILLED_AT.get(seed) == "writing":
+        (output / "dose.npy").write_bytes(b"half a dose")
+    reach("writing", seed)
     np.save(output / "dose.npy", dose)
     say(
         "result",
@@ -61,9 +75,12 @@ def predict(command: dict, commands: Queue) -> None:
         spread=None,
         provenance={"model_version": "none", "device": "cpu", "seed": seed, "process": os.getpid()},
     )
+    reach("answered", seed)
 
 
 def main() -> None:
+    if "--dies-at-start" in sys.argv:
+        os.kill(os.getpid(), signal.SIGKILL)
     commands: Queue = Queue()
     threading.Thread(target=listen, args=(commands,), daemon=True).start()
     say("ready")

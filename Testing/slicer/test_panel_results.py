@@ -146,7 +146,7 @@ def test_a_click_on_an_organ_centres_the_views_on_its_hottest_point_and_on_a_tar
     table = seen.find("metricsTable")
     rows = {table.item(row, 0).text(): row for row in range(table.rowCount)}
     for name, extreme in (("SpinalCord", np.argmax), ("PTV_6000", np.argmin)):
-        table.cellClicked.emit(rows[name], 0)
+        table.cellClicked(rows[name], 0)
         settle(seen)
         voxels = np.argwhere(masks[name])
         worst = dose_gy[tuple(voxels.T)][extreme(dose_gy[tuple(voxels.T)])]
@@ -158,9 +158,38 @@ def test_a_click_on_an_organ_centres_the_views_on_its_hottest_point_and_on_a_tar
 def test_a_click_on_a_goal_that_limits_a_target_goes_to_its_hottest_point(seen):
     table = seen.ui.goalsTable
     row = next(row for row in range(table.rowCount) if table.item(row, 1).text().startswith("D2%"))
-    table.cellClicked.emit(row, 1)
+    table.cellClicked(row, 1)
     settle(seen)
     assert voxel_of(seen) == tuple(CENTRE)
+
+
+def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(seen, worker, dose_gy, masks):
+    plans = [dose_gy * factor for factor in np.linspace(0.9, 1.1, 11, dtype=np.float32)]
+    worker.calls.clear()
+    seen.press()
+    seen.wait_for(lambda: "predict" in worker.names)
+    worker.answer(dose_gy, plans)
+    seen.wait_until_idle()
+    dose = seen.panel.parameters.dose
+    chart = dose.GetNodeReference("chartRef")
+    series = [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert [one.GetName() for one in series] == ["PTV_6000", "SpinalCord", "LT PAROTID"] + [""] * 6
+    low, high = series[3:5]
+    assert (low.GetYColumnName(), high.GetYColumnName()) == ("10 %", "90 %")
+    assert low.GetColor() == series[0].GetColor()
+    # 80 % of the plans scale the dose by 0.92 to 1.08, so half of the target gets at least D50 times that.
+    median = np.median(dose_gy[masks["PTV_6000"]])
+    doses = slicer.util.arrayFromTableColumn(low.GetTableNode(), "Dose")
+    for column, factor in (("10 %", 0.92), ("90 %", 1.08)):
+        volumes = slicer.util.arrayFromTableColumn(low.GetTableNode(), column)
+        assert np.interp(50.0, volumes[::-1], doses[::-1]) == pytest.approx(median * factor, abs=1.0)
+    seen.find("overlayComboBox").currentIndex = 1
+    settle(seen)
+    spread = slicer.mrmlScene.GetNodeByID(slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetForegroundVolumeID())
+    assert slicer.util.arrayFromVolume(spread).max() == pytest.approx(63.0 * np.std(np.linspace(0.9, 1.1, 11)), rel=1e-3)
+    assert spread.GetAttribute("DicomRtImport.DoseVolume") is None
+    legends = {node.GetTitleText(): node.GetVisibility() for node in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")}
+    assert legends == {"Gy": 0, "Gy (1 SD)": 1}
 
 
 def test_results_and_their_display_are_back_with_a_saved_scene(seen, tmp_path):

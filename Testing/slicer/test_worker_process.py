@@ -67,6 +67,38 @@ def test_a_process_killed_from_outside_is_told_as_such_and_the_next_run_works(re
     assert len(doses()) == 1
 
 
+@pytest.mark.parametrize("seed", [10, 11, 12], ids=["before its first word", "while it reads the case", "while it writes the dose"])
+def test_a_process_killed_at_any_stage_is_told_leaves_the_scene_whole_and_the_next_run_works(ready, seed):
+    names = sorted(slicer.mrmlScene.GetNthNode(index).GetID() for index in range(slicer.mrmlScene.GetNumberOfNodes()))
+    ready.ui.seedSpinBox.value = seed
+    ready.press()
+    ready.wait_until_idle()
+    assert "memory" in ready.status
+    assert ready.button.text == "Predict"
+    assert sorted(slicer.mrmlScene.GetNthNode(index).GetID() for index in range(slicer.mrmlScene.GetNumberOfNodes())) == names
+    run(ready)
+    assert len(doses()) == 1
+
+
+def test_a_process_killed_before_it_is_ready_is_told_and_the_next_run_works(ready, script_worker):
+    command, script_worker.command = script_worker.command, (*script_worker.command, "--dies-at-start")
+    run(ready)
+    assert "memory" in ready.status
+    assert doses() == []
+    script_worker.command = command
+    run(ready)
+    assert len(doses()) == 1
+
+
+def test_a_process_killed_right_after_its_answer_has_still_given_its_dose(ready):
+    ready.ui.seedSpinBox.value = 13
+    ready.press()
+    ready.wait_until_idle()
+    assert len(doses()) == 1
+    run(ready)
+    assert len(doses()) == 2
+
+
 def test_a_process_killed_between_runs_is_replaced_without_a_word_lost(ready, script_worker):
     run(ready)
     first = script_worker.process_id
