@@ -210,6 +210,9 @@ def remove_widget(name: str) -> None:
     delattr(slicer.modules, f"{name}Widget")
     panel = pythonqt.to_qt(widget.parent)
     module.forget_representation()
+    for child in panel.findChildren(QtWidgets.QWidget):
+        if hasattr(child, "setMRMLScene"):  # the originals let go of the scene when they are destroyed
+            child.setMRMLScene(None)
     panel.deleteLater()
 
 
