@@ -61,7 +61,7 @@ from dose_prediction.case import (
     recognise,
     template_named,
 )
-from dose_prediction.output_files import whole_file, whole_folder
+from dose_prediction.output_files import finish_interrupted, whole_file, whole_folder
 from dose_prediction.segmentation_files import Masks, is_volume, read_mask_folder, read_segmentation, volume_stem, write_segmentation
 from dose_prediction.volumes import read_volume, write_volume
 
@@ -98,6 +98,7 @@ def open_case(path: Path | str, beams: Beams | None = None) -> OpenedCase:
     if not path.exists():
         raise CaseError(f"{path} does not exist; check the path.")
     if path.is_dir():
+        finish_interrupted(path)
         if openkbp.is_csv_folder(path):
             case = openkbp.read_csv_folder(path)
         else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dose_prediction.case import CaseError, CaseWarning, Grid, PlanCase, RoleKind
 from dose_prediction.case.dose_values import checked_dose
+from dose_prediction.output_files import finish_interrupted
 from dose_prediction.volumes import read_volume
 
 COVERED = 0.999
@@ -19,6 +20,7 @@ COVERED = 0.999
 def read_dose_file(path: Path | str) -> tuple[NDArray[np.float32], Grid]:
     """The dose in Gy (z, y, x) of a volume file or an RTDOSE, and its grid.  Raises CaseError if it cannot be read."""
     path = Path(path)
+    finish_interrupted(path.parent)
     if path.is_file():
         from dose_prediction.dicom import is_dicom_file, read_dose
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_prediction.case import CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, recognise
-from dose_prediction.output_files import whole_file
+from dose_prediction.output_files import finish_interrupted, whole_file
 
 Volume = NDArray[np.float32]
 SHAPE = (128, 128, 128)
@@ -204,6 +204,7 @@ def evaluate(reference_dir: Path, prediction_dir: Path, change: Callable[[PlanCa
 
     `change` makes of a case and its predicted dose (z, y, x) the dose that is scored.
     """
+    finish_interrupted(prediction_dir)
     references = find_cases(reference_dir)
     if not references:
         raise CaseError(f"{reference_dir} has no OpenKBP case; give a folder of pt_*.npz files or of the challenge's CSV folders.")

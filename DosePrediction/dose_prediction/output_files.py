@@ -1,4 +1,9 @@
-"""Files that are either whole or not there: each is written under a temporary name and renamed when it is complete."""
+"""Files that are either whole or not there: each is written under a temporary name and renamed when it is complete.
+
+Files that belong together are written into a hidden folder `.writing-…` beside their places.  When all are there it is renamed to `.complete-…`: from
+that moment the new files count, and they are moved to their places one after another.  A process that is killed before that moment leaves the old
+files; killed after it, it leaves `.complete-…`, and whatever of this package next reads or writes there moves the rest (`finish_interrupted`).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,11 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_WRITING, _COMPLETE, _STALE = ".writing-", ".complete-", ".stale"
 
 
 class OutputError(OSError):
@@ -22,29 +29,44 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     Raises OutputError if the folder cannot be written to or its disk is full.
     """
     path = Path(path)
-    with _sentences(path.parent), tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent, ignore_cleanup_errors=True) as scratch:
+    with _sentences(path.parent), tempfile.TemporaryDirectory(prefix=_WRITING, dir=path.parent, ignore_cleanup_errors=True) as scratch:
         unfinished = Path(scratch) / path.name
         yield unfinished
         os.replace(unfinished, path)
 
 
 @contextmanager
-def whole_folder(folder: Path | str) -> Iterator[Path]:
+def whole_folder(folder: Path | str, stale: Iterable[str] = ()) -> Iterator[Path]:
     """A temporary folder inside `folder`; what it holds moves into `folder` if the block ends well, and vanishes if it does not.
 
-    `folder` is made if it is not there, and removed again if nothing came to lie in it.  Raises OutputError as `whole_file` does.
+    `stale` names files of an earlier set that go when the new set comes and does not hold them.  `folder` is made if it is not there, and removed
+    again if nothing came to lie in it.  Raises OutputError as `whole_file` does.
     """
     folder = Path(folder)
     with _sentences(folder):
         made = _make(folder)
         try:
-            with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder, ignore_cleanup_errors=True) as scratch:
+            finish_interrupted(folder)
+            with tempfile.TemporaryDirectory(prefix=_WRITING, dir=folder, ignore_cleanup_errors=True) as scratch:
                 yield Path(scratch)
-                _move_all(Path(scratch), folder)
+                gone = sorted(set(stale) - {file.name for file in Path(scratch).iterdir()})
+                (Path(scratch) / _STALE).write_text("\n".join(gone), encoding="utf-8")
+                complete = folder / (_COMPLETE + Path(scratch).name.removeprefix(_WRITING))
+                os.replace(scratch, complete)
+                _move_all(complete, folder)
         except BaseException:
             for parent in reversed(made):
                 shutil.rmtree(parent, ignore_errors=True)
             raise
+
+
+def finish_interrupted(folder: Path | str) -> None:
+    """Move complete files into `folder` that a process was killed over moving.  Raises OutputError if they cannot be moved."""
+    folder = Path(folder)
+    if folder.is_dir():
+        with _sentences(folder):
+            for complete in sorted(folder.glob(f"{_COMPLETE}*")):
+                _move_all(complete, folder)
 
 
 def require_writable(folder: Path | str) -> None:
@@ -53,7 +75,7 @@ def require_writable(folder: Path | str) -> None:
     with _sentences(folder):
         made = _make(folder)
         try:
-            with tempfile.NamedTemporaryFile(prefix=".writing-", dir=folder) as probe:
+            with tempfile.NamedTemporaryFile(prefix=_WRITING, dir=folder) as probe:
                 probe.write(b"\0" * 4096)
         finally:
             for parent in reversed(made):
@@ -67,20 +89,33 @@ def _make(folder: Path) -> list[Path]:
     return missing
 
 
-def _move_all(scratch: Path, folder: Path) -> None:
-    """Move every file of `scratch` into `folder`; on a failure the ones already moved are taken back unless they replaced an older file."""
+def _move_all(complete: Path, folder: Path) -> None:
+    """Remove what is stale in `folder`, move every file of `complete` there, and remove `complete`; done again after a kill it comes to the same.
+
+    On a failure the files already moved are taken back unless they replaced an older one.
+    """
     moved: list[Path] = []
     try:
-        for file in sorted(scratch.iterdir()):
+        for name in (complete / _STALE).read_text(encoding="utf-8").splitlines():
+            (folder / name).unlink(missing_ok=True)
+        for file in sorted(path for path in complete.iterdir() if path.name != _STALE):
             target = folder / file.name
             existed = target.exists()
-            os.replace(file, target)
-            if not existed:
-                moved.append(target)
+            try:
+                os.replace(file, target)
+            except FileNotFoundError:
+                if file.exists() or not folder.is_dir():
+                    raise
+                continue  # another process came upon the same files and has moved this one
+            moved += [] if existed else [target]
     except OSError:
+        if not complete.exists() and folder.is_dir():
+            return  # another process has moved them all
         for target in moved:
             target.unlink(missing_ok=True)
+        shutil.rmtree(complete, ignore_errors=True)
         raise
+    shutil.rmtree(complete, ignore_errors=True)
 
 
 @contextmanager

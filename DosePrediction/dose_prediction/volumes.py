@@ -108,7 +108,7 @@ def _refuse_truncated_nifti(path: Path, image: SimpleITK.Image) -> None:
     if path.suffix == ".gz":
         try:
             with gzip.open(path) as stream:
-                found = stream.seek(expected)
+                found = stream.seek(expected) + len(stream.read())  # to the checksum at the end
         except (OSError, EOFError, zlib.error):
             found = 0
     else:

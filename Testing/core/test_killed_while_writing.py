@@ -1,50 +1,214 @@
-"""A process that is killed while it writes leaves the old file or a complete new one."""
+"""A process that is killed while it writes leaves the old files or complete new ones, never some of each."""
 
 from __future__ import annotations
 
+import csv
+import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pydicom
+import pytest
 
-from dose_prediction.case import Grid
-from dose_prediction.volumes import read_volume, write_volume
+from dicom_files import water_folder
+from dose_prediction.case_files import read_case
+from dose_prediction.dicom import read_dose
+from dose_prediction.dose_files import read_dose_file
+from fuzzing.formats import small_case
 
-SHAPE = (60, 96, 96)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+
+SHAPE = (30, 48, 48)
 KILLS = 20
 
-# Writes the same volume over and over, each time with another dose everywhere, and says when it begins.
+# A process that loads everything once.  For each line on its input it makes a child that writes the same output over and over, with a number in it
+# that rises from the first of the line; at the renaming that the second tells, the child kills itself.
 WRITER = """
-import itertools, sys
+import itertools, os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import matplotlib.pyplot
 import numpy as np
 from dose_prediction.case import Grid
+from dose_prediction.command_line import main
+from dose_prediction.dicom import DicomReferences, write_case_as_dicom, write_dose
+from dose_prediction.dicom.instances import item
+from dose_prediction.prediction import Prediction
 from dose_prediction.volumes import write_volume
-grid = Grid((60, 96, 96), spacing_mm=(2.0, 2.0, 2.0))
+from fuzzing.formats import small_case
+from instant_model import InstantModel
+
+output = Path(sys.argv[2])
+grid = Grid((30, 48, 48), spacing_mm=(2.0, 2.0, 2.0))
 noise = np.random.default_rng(0).random(grid.shape, np.float32)
-for dose in itertools.count(1):
-    print(dose, flush=True)
-    write_volume(sys.argv[1], noise + np.float32(dose), grid)
+references = DicomReferences(item(PatientID="A", StudyInstanceUID="1.2.3"), "1.2.4", "1.2.5", "1.2.6", "HFS", {})
+
+class Numbered(InstantModel):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+    def predict(self, case, **options):
+        found = super().predict(case, samples=0, seed=self.number, device="cpu", on_progress=None, is_cancelled=None)
+        return replace(found, dose_gy=np.where(case.body, np.float32(self.number), 0).astype(np.float32))
+
+def volume(number):
+    write_volume(output, noise + np.float32(number), grid)
+
+def rtdose(number):
+    write_dose(output, noise + np.float32(number), grid, references, "1.2.6", str(number))
+
+def phantom(number):
+    write_case_as_dicom(output, replace(small_case(), ct_hu=small_case().ct_hu + np.float32(number)))
+
+def predict(number):
+    assert main(["predict", sys.argv[3], "--output", str(output)], Numbered(number)) == 0
+
+write = globals()[sys.argv[1]]
+rename = os.replace
+
+def write_until_killed(number, step):
+    renamings = itertools.count(1)
+    def counted(*arguments):
+        if next(renamings) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        rename(*arguments)
+    os.replace = counted
+    sys.stdout = open(os.devnull, "w")
+    for now in itertools.count(number):
+        write(now)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        write_until_killed(*map(int, line.split()))
+    print(child, flush=True)
+    print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def test_the_dose_is_whole_after_any_of_twenty_kills(tmp_path: Path) -> None:
-    path = tmp_path / "dose.nrrd"
+class Writer:
+    """Children that write, and that are killed in the midst of it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.rng = random.Random(3)
+        self.number = 1
+
+    def write_once(self, renamings: int) -> None:
+        """Write the output, which takes that many renamings, and a part of the next; how long that takes is how late a kill can come."""
+        started = time.perf_counter()
+        self.killed_at_renaming(renamings + 1)
+        self.latest_s = 1.5 * (time.perf_counter() - started)
+
+    def killed_at_a_random_time(self) -> None:
+        child = self._begin(step=0)
+        time.sleep(self.rng.uniform(0, self.latest_s))
+        os.kill(child, signal.SIGKILL)
+        self._end()
+
+    def killed_at_renaming(self, step: int) -> None:
+        self._begin(step)
+        self._end()
+
+    def _begin(self, step: int) -> int:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{self.number} {step}\n")
+        self.process.stdin.flush()
+        self.number += 10
+        return int(self.process.stdout.readline())
+
+    def _end(self) -> None:
+        assert self.process.stdout is not None and int(self.process.stdout.readline()) == signal.SIGKILL
+
+
+@contextmanager
+def writer(what: str, *arguments: object) -> Iterator[Writer]:
+    testing = Path(__file__).resolve().parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(testing), str(testing.parent / "DosePrediction")])}
+    given = [sys.executable, "-c", WRITER, what, *map(str, arguments)]
+    with subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
+        yield Writer(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.mark.parametrize(("what", "name"), [("volume", "dose.nrrd"), ("rtdose", "dose.dcm")])
+def test_a_dose_is_whole_after_any_of_twenty_kills(tmp_path: Path, what: str, name: str) -> None:
+    path, seen = tmp_path / name, set()
     noise = np.random.default_rng(0).random(SHAPE, np.float32)
-    write_volume(path, noise, Grid(SHAPE, spacing_mm=(2.0, 2.0, 2.0)))
-    seen = set()
-    rng = random.Random(3)
-    for _ in range(KILLS):
-        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
-            assert writer.stdout is not None
-            writer.stdout.readline()  # it has begun
-            time.sleep(rng.uniform(0, 0.25))
-            writer.kill()
-        found, grid = read_volume(path)
-        dose = float(np.rint((found - noise).mean()))
-        assert grid.shape == SHAPE
-        assert np.allclose(found, noise + np.float32(dose), atol=1e-4)  # all of it from one writing
-        seen.add(dose)
+    with writer(what, path) as process:
+        process.write_once(renamings=1)
+        for _ in range(KILLS):
+            process.killed_at_a_random_time()
+            dose, _ = read_dose_file(path)
+            number = float(np.rint((dose - noise).mean()))
+            assert np.allclose(dose, noise + np.float32(number), atol=1e-2)  # all of it from one writing
+            seen.add(number)
     assert len(seen) > 1  # some writings came to their end, so that the kills fell in the midst of others
+
+
+def phantom_number(folder: Path) -> float:
+    """Which writing a phantom's folder comes from, read as any command reads it; all of it comes from one."""
+    ct = read_case(folder).ct_hu
+    assert len(np.unique(ct)) == 2
+    images = [pydicom.dcmread(path, stop_before_pixels=True) for path in folder.glob("ct_*.dcm")]
+    assert len({image.SeriesInstanceUID for image in images}) == 1 and len(images) == 5
+    return float(ct.min()) + 1000
+
+
+def test_a_phantom_is_whole_after_any_of_twenty_kills(tmp_path: Path) -> None:
+    seen = set()
+    with writer("phantom", tmp_path / "phantom") as process:
+        process.write_once(renamings=9)
+        for _ in range(KILLS):
+            process.killed_at_a_random_time()
+            seen.add(phantom_number(tmp_path / "phantom"))
+    assert len(seen) > 1
+
+
+def test_a_phantom_is_whole_when_the_kill_falls_between_two_of_its_files(tmp_path: Path) -> None:
+    """A phantom takes 9 renamings: of its plan while it is written, of the set, and of its 7 files."""
+    with writer("phantom", tmp_path) as process:
+        process.write_once(renamings=9)
+        assert phantom_number(tmp_path) == 1
+        for step, last in ((1, 1), (2, 1), (3, 31), (4, 41), (7, 51), (9, 61), (10, 71)):
+            process.killed_at_renaming(step)
+            assert phantom_number(tmp_path) == last
+    assert not list(tmp_path.glob(".complete*"))
+
+
+def prediction_number(folder: Path) -> float:
+    """Which writing the files of a prediction come from; all of them come from one."""
+    nrrd, _ = read_dose_file(folder / "water_dose.nrrd")
+    with (folder / "water_dvh.csv").open(newline="") as file:
+        doses = [float(row["Dose (Gy)"]) for row in csv.DictReader(file) if float(row["PTV_7000 (%)"]) == 100]
+    numbers = {
+        float(nrrd.max()),
+        round(float(read_dose(folder / "water_dose.dcm").dose_gy.max()), 2),
+        max(doses),
+        float(json.loads((folder / "water_provenance.json").read_text())["seed"]),
+    }
+    assert len(numbers) == 1, numbers
+    return numbers.pop()
+
+
+def test_a_prediction_is_whole_after_any_of_twenty_kills(tmp_path: Path) -> None:
+    """A prediction takes 8 renamings: of two doses while they are written, of the set, and of its 5 files."""
+    seen = set()
+    with writer("predict", tmp_path / "output", water_folder(tmp_path / "water", small_case())) as process:
+        process.write_once(renamings=8)
+        for kill in range(KILLS):
+            if kill % 2:
+                process.killed_at_a_random_time()
+            else:
+                process.killed_at_renaming(process.rng.randrange(1, 9))
+            seen.add(prediction_number(tmp_path / "output"))
+    assert len(seen) > 1

@@ -80,7 +80,7 @@ def nrrd(path: Path) -> tuple[np.ndarray, dict[str, str]]:
     if len(sizes) != int(fields["dimension"]) or min(sizes) < 1:
         raise ValueError(f"sizes {sizes}")
     kind = np.dtype({"little": "<", "big": ">"}[fields.get("endian", "little")] + _NRRD_TYPES[fields["type"]])
-    data = gzip.decompress(rest) if fields["encoding"] in ("gzip", "gz") else rest
+    data = gzip.decompress(rest) if fields["encoding"].lower() in ("gzip", "gz") else rest
     return np.frombuffer(data, kind, int(np.prod(sizes))).reshape(sizes[::-1]), fields
 
 

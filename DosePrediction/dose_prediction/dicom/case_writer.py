@@ -50,7 +50,7 @@ def write_case_as_dicom(folder: Path | str, case: PlanCase, patient_position: st
     )
     numbers = {structure.name: number for number, structure in enumerate(case.structures, start=1)}
     references = DicomReferences(patient_and_study, uid("frame of reference"), uid("structure set"), uid("plan"), patient_position, numbers)
-    with whole_folder(folder) as scratch:
+    with whole_folder(folder, stale=[path.name for path in Path(folder).glob("ct_*.dcm")]) as scratch:
         _write_ct(scratch, case, references, uid)
         _write_structure_set(scratch / "structure_set.dcm", case, references, uid)
         write_plan(scratch / "plan.dcm", case, references, uid("plan"))

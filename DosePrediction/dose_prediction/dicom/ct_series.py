@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dose_prediction.case import CaseError, CaseWarning, Grid
-from dose_prediction.dicom.elements import number, numbers, read_whole, text
+from dose_prediction.dicom.elements import UNCOMPRESSED, number, numbers, pixels, read_whole, text
 from dose_prediction.dicom.study import ENHANCED_CT_IMAGE, DicomFile
 
 LOWEST_HU = -1024.0  # what scanners write outside their field of view lies below and means air
@@ -21,7 +20,6 @@ MAX_VOXELS = 600_000_000
 # Positions are written with a tenth of a millimetre by some scanners.
 POSITION_TOLERANCE_MM = 0.06
 ORIENTATION_TOLERANCE = 1e-3
-UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,11 +226,13 @@ def _tell_of_thickness(images: Sequence[DicomFile], step: float) -> None:
 def _hu(data: Dataset, file: DicomFile, rows: int, columns: int) -> NDArray[np.float32]:
     where = _called(file)
     try:
-        stored = data.pixel_array
+        stored = pixels(data)
     except Exception as error:  # pydicom has one exception for each way in which pixels can be wrong
         syntax = data.file_meta.TransferSyntaxUID  # read_whole sees to it that there is one
         if syntax not in UNCOMPRESSED:
-            raise CaseError(f"{where} is compressed ({syntax.name}) and cannot be unpacked; export the CT uncompressed.") from error
+            raise CaseError(
+                f"{where} is compressed ({getattr(syntax, 'name', syntax)}) and cannot be unpacked; export the CT uncompressed."
+            ) from error
         raise CaseError(f"{where} has damaged or missing pixels; export or copy it again.") from error
     if stored.shape != (rows, columns):
         raise CaseError(f"{where} has pixels of shape {stored.shape}, not {rows} x {columns}; export it again.")

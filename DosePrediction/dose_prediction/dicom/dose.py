@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from dose_prediction.case import CaseError, CaseWarning, Grid
 from dose_prediction.case.dose_values import checked_dose
-from dose_prediction.dicom.elements import number, numbers, read_whole, text, values_as_they_are
+from dose_prediction.dicom.elements import number, numbers, pixels, read_whole, text, values_as_they_are
 from dose_prediction.dicom.study import RT_DOSE
 
 MAX_VOXELS = 600_000_000
@@ -83,7 +83,7 @@ def _stored(data: Dataset, where: str) -> NDArray[np.integer]:
     if min(shape) < 1 or np.prod([float(n) for n in shape]) > MAX_VOXELS:
         raise CaseError(f"{where} promises {' x '.join(map(str, shape))} voxels; export it again.")
     try:
-        stored: NDArray[np.integer] = np.asarray(data.pixel_array).reshape(shape)
+        stored: NDArray[np.integer] = pixels(data).reshape(shape)
     except Exception as error:  # pydicom has one exception for each way in which pixels can be wrong
         raise CaseError(f"{where} has damaged or missing pixels for {' x '.join(map(str, shape))} voxels; export or copy it again.") from error
     return stored

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dose_prediction.case import CaseError
 
 # Larger than any file of a plan; what is larger is not read.
 LARGEST_FILE_BYTES = 2**31
+UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
 @contextmanager
@@ -106,6 +107,14 @@ def items(data: Dataset, keyword: str) -> list[Dataset]:
     if not all(isinstance(item, Dataset) for item in listed):
         raise CaseError(f"The {_spaced(keyword)} of a DICOM file holds no items but other values; export it again.")
     return listed
+
+
+def pixels(data: Dataset) -> NDArray[Any]:
+    """The stored pixel values.  Raises one of the many exceptions of pydicom if they are damaged, ValueError if there are more than promised."""
+    values: NDArray[Any] = np.asarray(data.pixel_array)
+    if data.file_meta.TransferSyntaxUID in UNCOMPRESSED and len(data.PixelData) - values.nbytes not in (0, 1):  # 1 makes the length even
+        raise ValueError(f"{len(data.PixelData)} bytes of pixels, not {values.nbytes}")
+    return values
 
 
 def decimal(value: float) -> str:
