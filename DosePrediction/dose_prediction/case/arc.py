@@ -10,8 +10,8 @@ import numpy as np
 from dose_prediction.case.beam import Beam, check_values
 from dose_prediction.case.errors import CaseError
 
-# An arc's dose is computed from static fields at most this far apart.  Open fields differ from those every 2 degrees by 0.3 % of the targets' mean dose
-# on average, and by 1.9 % at the 99th percentile (Testing/benchmarks/bench_arcs.py).
+# An arc's dose is computed from static fields at most this far apart.  Open fields then differ from those every 2 degrees by 0.3 % of the targets'
+# mean dose on average, and by 1.9 % at the 99th percentile (Testing/benchmarks/bench_arcs.py).
 FIELD_SPACING_DEG = 10.0
 
 
