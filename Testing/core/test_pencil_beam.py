@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dose_prediction.case import Beam, CaseError, Grid
 from dose_prediction.physics.beam_frame import beam_frame
+from dose_prediction.physics.beam_trace import trace_beam
 from dose_prediction.physics.density import Medium
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
-from dose_prediction.physics.machine import photon_machine
+from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
-from dose_prediction.physics.ray_tracing import radiological_depth
 
 WATER = Grid((80, 140, 80), origin_mm=(-98.75, 0.0, -98.75), spacing_mm=(2.5, 2.5, 2.5))  # surface at y = -1.25 mm
 WATER_BLOCK = Medium(np.ones(WATER.shape, np.float32), WATER)
@@ -39,7 +41,7 @@ def open_field(points: np.ndarray, beams: tuple[Beam, ...] = (Beam(0),), ssd_mm:
     """
     isocentre = (0.0, SURFACE_MM + 1000.0 - ssd_mm, 0.0)
     target = square_target(side_mm, 1000.0 - ssd_mm)
-    setup = set_up_beams(beams, isocentre, WATER_BLOCK, points, target, MACHINE)
+    setup = set_up_beams(beams, isocentre, WATER_BLOCK, points, target, [MACHINE] * len(beams))
     return setup.dose(setup.open_beamlets.float()).numpy()
 
 
@@ -67,7 +69,7 @@ def test_inverse_square_of_the_distance_from_the_source() -> None:
     for ssd in (850.0, 950.0):
         target = square_target(95.0, 1000.0 - ssd)
         isocentre = (0.0, SURFACE_MM + 1000.0 - ssd, 0.0)
-        setup = set_up_beams((Beam(0),), isocentre, WATER_BLOCK, on_axis(depth), target, MACHINE)
+        setup = set_up_beams((Beam(0),), isocentre, WATER_BLOCK, on_axis(depth), target, [MACHINE])
         ratios[ssd] = setup.depth_weights[0, :, 0].numpy()
     assert ratios[850.0] / ratios[950.0] == pytest.approx(((950.0 + 50) / (850.0 + 50)) ** 2, rel=2e-3)
 
@@ -77,17 +79,92 @@ def test_radiological_depth_counts_density_times_path() -> None:
     density[:, 20:40] = 0.25  # a slab of lung, 50 mm thick, from 50 mm depth
     points = on_axis(np.array([30.0, 75.0, 150.0]))
     frame = beam_frame(Beam(0), (0.0, 0.0, 0.0), 1000.0)
-    depth, ssd = radiological_depth(Medium(density, WATER), frame, *frame.project(points))
-    assert depth == pytest.approx([30.0, 50 + 0.25 * 25, 100 + 0.25 * 50], abs=0.8)
-    assert ssd == pytest.approx(1000.0 + SURFACE_MM, abs=3.0)
+    trace = trace_beam(Medium(density, WATER), None, frame, points)
+    assert trace.depth == pytest.approx([30.0, 50 + 0.25 * 25, 100 + 0.25 * 50], abs=0.8)
+    assert trace.ssd == pytest.approx(1000.0 + SURFACE_MM, abs=3.0)
 
 
 def test_radiological_depth_of_an_oblique_ray_is_its_slanted_path() -> None:
     points = np.array([[60.0, 100.0 + SURFACE_MM, 0.0]])
     frame = beam_frame(Beam(0), (0.0, SURFACE_MM, 0.0), 1000.0)
-    depth, _ = radiological_depth(WATER_BLOCK, frame, *frame.project(points))
+    depth = trace_beam(WATER_BLOCK, None, frame, points).depth
     slant = np.hypot(100.0, 60.0 * 100.0 / 1100.0)
     assert depth == pytest.approx([slant], abs=0.8)
+
+
+def test_depth_below_a_slanting_surface_is_counted_from_where_each_ray_enters() -> None:
+    # Water behind the plane through the origin with the normal (-sin 35, -cos 35, 0), seen from anterior: the left side lies deeper.
+    normal = np.array([-np.sin(np.deg2rad(35.0)), -np.cos(np.deg2rad(35.0)), 0.0])
+    fine = Grid((12, 120, 120), origin_mm=(-118.0, -118.0, -22.0), spacing_mm=(2.0, 2.0, 4.0))
+    behind = fine.world_from_index(np.stack(np.indices(fine.shape), -1)) @ normal
+    medium = Medium(np.clip(0.5 - behind / 2.0, 0, 1).astype(np.float32), fine)
+    points = np.array([[-50.0, 90.0, 0.0], [0.0, 60.0, 0.0], [50.0, 30.0, 0.0]])
+    frame = beam_frame(Beam(0), (0.0, 0.0, 0.0), 1000.0)
+    rays = points - frame.source_mm
+    entered = -(frame.source_mm @ normal) / (rays @ normal)  # as a part of the ray
+    expected = (1 - entered) * np.linalg.norm(rays, axis=1)
+    assert trace_beam(medium, None, frame, points).depth == pytest.approx(expected, abs=1.0)
+
+
+def test_an_air_cavity_brings_the_dose_behind_it_closer_to_the_surface() -> None:
+    density = np.ones(WATER.shape, np.float32)
+    density[:, 24:40] = 0.0  # 40 mm of air from 60 mm depth
+    depths = np.array([30.0, 130.0, 180.0])
+    target, isocentre = square_target(95.0, 0.0), (0.0, SURFACE_MM, 0.0)
+    dose = {}
+    for name, medium in (("water", WATER_BLOCK), ("cavity", Medium(density, WATER))):
+        setup = set_up_beams((Beam(0),), isocentre, medium, on_axis(depths), target, [MACHINE])
+        dose[name] = setup.dose(setup.open_beamlets.float()).numpy()
+    assert dose["cavity"][0] == pytest.approx(dose["water"][0], rel=1e-3)
+    # Behind it the dose is that of a depth smaller by 40 mm, but for the inverse square (the kernels' own distance from the surface is the same).
+    shallower = set_up_beams((Beam(0),), isocentre, WATER_BLOCK, on_axis(depths[1:] - 40.0), target, [MACHINE])
+    expected = shallower.depth_weights[0, 0] * torch.from_numpy(((1000.0 + depths[1:] - 40) / (1000.0 + depths[1:])) ** 2)
+    behind = set_up_beams((Beam(0),), isocentre, Medium(density, WATER), on_axis(depths[1:]), target, [MACHINE])
+    assert behind.depth_weights[0, 0].numpy() == pytest.approx(expected.numpy(), rel=5e-3)
+    assert np.all(dose["cavity"][1:] > 1.1 * dose["water"][1:])
+
+
+def single_beamlet(beam: Beam, u_mm: float, v_mm: float, points: np.ndarray, machine: Machine = MACHINE) -> np.ndarray:
+    """Dose at points in the isocentre plane, 50 mm deep, of the one beamlet that is centred at (u, v)."""
+    isocentre = (0.0, SURFACE_MM + 50.0, 0.0)
+    frame = beam_frame(beam, isocentre, 1000.0)
+    lattice = np.array([a * frame.u + b * frame.v for a in (-40.0, 40.0) for b in (-40.0, 40.0)]) + isocentre
+    setup = set_up_beams((beam,), isocentre, WATER_BLOCK, points, lattice, [machine], margin_mm=0.0)
+    maps = setup.open_beamlets.float().zero_()
+    maps[0, round((v_mm + 40) / machine.beamlet_mm), round((u_mm + 40) / machine.beamlet_mm)] = 1
+    return setup.dose(maps).numpy()
+
+
+@pytest.mark.parametrize("angle", [20.0, 290.0])
+def test_the_collimator_turns_the_lattice_of_beamlets(angle: float) -> None:
+    # Seen from anterior, counter-clockwise turns the leaves from the patient's left (x) towards superior (z).
+    turn = np.deg2rad(angle)
+    x, z = 30 * np.cos(turn) - 10 * np.sin(turn), 30 * np.sin(turn) + 10 * np.cos(turn)
+    depth = SURFACE_MM + 50.0
+    turned_clockwise = [30 * np.cos(turn) + 10 * np.sin(turn), depth, -30 * np.sin(turn) + 10 * np.cos(turn)]
+    points = np.array([[x, depth, z], [-x, depth, z], [x, depth, -z], turned_clockwise])
+    here, *elsewhere = single_beamlet(Beam(0, collimator_deg=angle), 30.0, 10.0, points)
+    assert here > 10 * max(elsewhere)
+
+
+def test_edges_of_a_beamlet_turn_with_the_collimator() -> None:
+    # 6 mm from the centre along the diagonal lies inside a beamlet of 10 mm, whose corner is at 7 mm, and outside when its edge is turned there.
+    machine = replace(MACHINE, beamlet_mm=10.0, penumbra_fwhm_mm=1.0)
+    depth = SURFACE_MM + 50.0
+    corner = np.array([[6.0 / np.sqrt(2), depth, 6.0 / np.sqrt(2)]])
+    straight, turned = (single_beamlet(Beam(0, collimator_deg=angle), 0.0, 0.0, corner, machine)[0] for angle in (0.0, 45.0))
+    assert straight > 1.3 * turned
+
+
+@pytest.mark.parametrize("beamlet_mm", [5.0, 10.0])
+def test_a_beamlet_is_as_wide_as_it_says(beamlet_mm: float) -> None:
+    machine = replace(MACHINE, beamlet_mm=beamlet_mm, penumbra_fwhm_mm=1.0)
+    across = np.arange(-12.0, 12.01, 0.25)
+    points = np.stack([across, np.full_like(across, SURFACE_MM + 50.0), np.zeros_like(across)], axis=1)
+    dose = single_beamlet(Beam(0), 0.0, 0.0, points, machine)
+    inside = across[dose >= 0.5 * dose.max()]
+    assert inside[-1] - inside[0] == pytest.approx(beamlet_mm, abs=1.5)  # the electrons' spread widens the narrow one
+    assert inside[0] == pytest.approx(-inside[-1], abs=0.3)
 
 
 def test_a_square_field_is_symmetric() -> None:
@@ -125,7 +202,7 @@ def test_the_side_that_the_beam_enters_gets_more_dose() -> None:
     points = np.array([[110.0, 15.0, 5.0], [-60.0, 15.0, 5.0], [45.0, -80.0, 5.0], [45.0, 110.0, 5.0]])
     left, right, anterior, posterior = 0, 1, 2, 3
     for angle, entered, left_behind in ((90, left, right), (270, right, left), (0, anterior, posterior), (180, posterior, anterior)):
-        setup = set_up_beams((Beam(angle),), (45.0, 15.0, 5.0), Medium(np.ones(block.shape, np.float32), block), points, target, MACHINE)
+        setup = set_up_beams((Beam(angle),), (45.0, 15.0, 5.0), Medium(np.ones(block.shape, np.float32), block), points, target, [MACHINE])
         dose = setup.dose(setup.open_beamlets.float()).numpy()
         assert dose[entered] > 1.5 * dose[left_behind]
         assert dose[entered] == dose.max()
@@ -143,8 +220,8 @@ def test_dose_is_the_same_when_patient_and_beam_are_rotated_together() -> None:
     points = rng.uniform(-60, 60, (200, 3))
     target = np.array([20.0, -15.0, 5.0]) + rng.uniform(-15, 15, (40, 3))
     isocentre = target.mean(0)
-    setup = set_up_beams((Beam(30),), tuple(isocentre), Medium(density, straight), points, target, MACHINE)
-    other = set_up_beams((Beam(50),), tuple(turn @ isocentre), Medium(density, turned), points @ turn.T, target @ turn.T, MACHINE)
+    setup = set_up_beams((Beam(30),), tuple(isocentre), Medium(density, straight), points, target, [MACHINE])
+    other = set_up_beams((Beam(50),), tuple(turn @ isocentre), Medium(density, turned), points @ turn.T, target @ turn.T, [MACHINE])
     dose, rotated = (each.dose(each.open_beamlets.float()).numpy() for each in (setup, other))
     assert rotated == pytest.approx(dose, abs=0.01 * float(dose.max()))
 
@@ -154,7 +231,9 @@ def small_plan(dtype: torch.dtype = torch.float64) -> tuple[PencilBeams, VoxelGo
     rng = np.random.default_rng(0)
     points = rng.uniform(-40, 40, (60, 3))
     target = np.abs(points).max(axis=1) < 25
-    beams = set_up_beams((Beam(0), Beam(110)), (0.0, 0.0, 0.0), Medium(np.ones(block.shape, np.float32), block), points, points[target], MACHINE)
+    beams = set_up_beams(
+        (Beam(0), Beam(110)), (0.0, 0.0, 0.0), Medium(np.ones(block.shape, np.float32), block), points, points[target], [MACHINE] * 2
+    )
     exact = PencilBeams(
         beams.open_beamlets,
         beams.responses.to(torch.complex128),
@@ -192,5 +271,5 @@ def test_dose_is_linear_in_fluence() -> None:
 
 
 def test_an_energy_without_beam_data_is_refused_with_those_there_are() -> None:
-    with pytest.raises(CaseError, match=r"No beam data for 10 MV; choose one of: 6 MV"):
-        photon_machine(10.0)
+    with pytest.raises(CaseError, match=r"No beam data for 15 MV; choose one of: 6 MV"):
+        photon_machine(15.0)

@@ -69,9 +69,9 @@ def test_open_field_is_one_on_average_in_the_targets() -> None:
     assert prior.open_field[region.prescription_map_gy > 0].mean() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_beams_of_two_energies_are_refused() -> None:
-    case = water_case().with_beams((Beam(0), Beam(90, energy_mv=10.0)))
-    with pytest.raises(CaseError, match=r"2 energies \(10 MV, 6 MV\)"):
+def test_one_beam_without_beam_data_among_others_is_refused() -> None:
+    case = water_case().with_beams((Beam(0), Beam(90, is_flattened=False)))
+    with pytest.raises(CaseError, match=r"No beam data for 6 MV FFF; choose one of: 6 MV"):
         trace_beams(case, planning_region(case))
 
 

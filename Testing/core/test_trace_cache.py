@@ -23,9 +23,9 @@ def traced_angles(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     angles: list[float] = []
     trace = pencil_beam.trace_beam
 
-    def counted(medium, frame, points_mm):
+    def counted(medium, lung, frame, points_mm):
         angles.append(round(float(np.rad2deg(np.arctan2(-frame.w[0], frame.w[1]))) % 360))
-        return trace(medium, frame, points_mm)
+        return trace(medium, lung, frame, points_mm)
 
     monkeypatch.setattr(pencil_beam, "trace_beam", counted)
     return angles

@@ -9,32 +9,44 @@ from numpy.typing import NDArray
 
 from dose_prediction.physics.beam_frame import BeamFrame
 from dose_prediction.physics.density import Medium
-from dose_prediction.physics.ray_tracing import radiological_depth
+from dose_prediction.physics.lung import followed_density
+from dose_prediction.physics.ray_tracing import radiological_depth, ray_fan
 
 Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class BeamTrace:
-    """What the dose of a beam at n points depends on, but for its energy and fluence; all in mm.
+    """What the dose of a beam at n points depends on, but for its energy and fluence; lengths in mm.
 
     `u` and `v` (n,) are where the points project on the isocentre plane, `distance` (n,) is from the source along the axis, `depth` (n,) is
-    radiological; `ssd` is the source-surface distance of the central ray.
+    radiological; `spread_density` (n,) widens the kernel in lung, None for a beam that meets none; `ssd` is the source-surface distance of the
+    central ray.
     """
 
     u: Values
     v: Values
     distance: Values
     depth: Values
+    spread_density: Values | None
     ssd: float
 
     @property
     def nbytes(self) -> int:
-        return self.u.nbytes + self.v.nbytes + self.distance.nbytes + self.depth.nbytes
+        arrays = (self.u, self.v, self.distance, self.depth, self.spread_density)
+        return sum(array.nbytes for array in arrays if array is not None)
 
 
-def trace_beam(medium: Medium, frame: BeamFrame, points_mm: NDArray[np.floating]) -> BeamTrace:
-    """Trace the beam of `frame` to LPS points (n, 3) in mm."""
+def trace_beam(medium: Medium, lung: Values | None, frame: BeamFrame, points_mm: NDArray[np.floating]) -> BeamTrace:
+    """Trace the beam of `frame` to LPS points (n, 3) in mm; `lung` is the medium's spreading density (z, y, x)."""
     u, v, distance = frame.project(points_mm)
-    depth, ssd = radiological_depth(medium, frame, u, v, distance)
-    return BeamTrace(u, v, distance, depth, ssd)
+    fan = ray_fan(medium, frame, u, v, distance)
+    density = fan.sampled(medium.density, medium.grid)
+    depth = radiological_depth(fan, density)
+    spread = None
+    if lung is not None:
+        # Outside the volume the sampled difference from water is zero.
+        local = 1 - fan.sampled(1 - lung, medium.grid)
+        if bool((local < 1).any()):
+            spread = fan.read(followed_density(local, density * fan.steps_mm), u, v, distance)
+    return BeamTrace(u, v, distance, fan.read(depth, u, v, distance), spread, fan.surface_mm(depth))

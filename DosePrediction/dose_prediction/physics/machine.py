@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from dose_prediction.case.errors import CaseError
 
 DATA = Path(__file__).with_name("data")
-PHOTON_FILES = {6.0: "generic_photon_6mv.npz"}
+PHOTON_FILES = {(6.0, True): "generic_photon_6mv.npz"}  # by energy in MV and whether the beam is flattened
 FINE_MM = 0.5  # sampling of the kernels while they are convolved with a beamlet
+SPREAD_DENSITIES = (0.5, 0.25)  # densities of the stretched kernels of lung, each half of the one before
+STRETCHED_MM = (30.0, 50.0)  # radius in water up to which the kernel is stretched wholly, and from which not at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +50,33 @@ class Machine:
         beta, m = self.build_up_per_mm[:, None], self.attenuation_per_mm
         return (beta / (beta - m) * (np.exp(-m * depth_mm) - np.exp(-beta * depth_mm))).astype(np.float32)
 
-    def beamlet_responses(self, ssd_mm: float, pitch_mm: float) -> NDArray[np.float32]:
-        """Lateral dose (3, n, n) of one beamlet of unit fluence on a lattice of `pitch_mm` centred on it, n odd."""
-        table = _response_table(self, pitch_mm)
+    def spread_depth_components(self, depth_mm: NDArray[np.float32], density: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The depth terms (5, n) where the electrons spread as at `density` (n,): the first one is shared out among kernels of these densities.
+
+        The order is that of `beamlet_responses`: the kernels of water, then that of the first component stretched by each `SPREAD_DENSITIES`.
+        """
+        first, *others = self.depth_components(depth_mm)
+        halvings = -np.log2(np.clip(density, SPREAD_DENSITIES[-1], 1))
+        shares = [np.clip(1 - np.abs(halvings + np.log2(level)), 0, 1) for level in (1.0, *SPREAD_DENSITIES)]
+        return np.stack([first * shares[0], *others, *(first * share for share in shares[1:])]).astype(np.float32)
+
+    def beamlet_responses(self, ssd_mm: float, pitch_mm: float, spreads: bool = False) -> NDArray[np.float32]:
+        """Lateral dose (components, n, n) of one beamlet of unit fluence on a lattice of `pitch_mm` centred on it, n odd.
+
+        There are three components; two more where the electrons' spread in lung is wanted.
+        """
+        table = _response_table(self, pitch_mm, spreads)
         position = float(np.interp(ssd_mm, self.ssd_mm, np.arange(len(self.ssd_mm))))
         lower = min(int(position), len(table) - 2)
         return table[lower] + (position - lower) * (table[lower + 1] - table[lower])
 
 
-@lru_cache(maxsize=8)
-def _response_table(machine: Machine, pitch_mm: float) -> NDArray[np.float32]:
-    """Beamlet box * source penumbra * lateral kernel at every tabulated distance: (distances, 3, n, n)."""
+@lru_cache(maxsize=16)
+def _response_table(machine: Machine, pitch_mm: float, spreads: bool) -> NDArray[np.float32]:
+    """Beamlet box * source penumbra * lateral kernel at every tabulated distance: (distances, components, n, n)."""
     step = round(pitch_mm / FINE_MM)
-    half = int(np.ceil((machine.kernel_radius_mm + machine.beamlet_mm / 2 + machine.penumbra_fwhm_mm) / pitch_mm))
+    reach = max(machine.kernel_radius_mm, min(machine.kernel_radius_mm, STRETCHED_MM[1]) / SPREAD_DENSITIES[-1] if spreads else 0.0)
+    half = int(np.ceil((reach + machine.beamlet_mm / 2 + machine.penumbra_fwhm_mm) / pitch_mm))
     size = 2 * (half * step + round(machine.beamlet_mm / FINE_MM))
     axis = (np.arange(size) - size // 2) * FINE_MM
     radius = np.hypot(axis[:, None], axis[None, :])
@@ -73,22 +89,39 @@ def _response_table(machine: Machine, pitch_mm: float) -> NDArray[np.float32]:
 
     source = transform(penumbra / penumbra.sum()) * transform(np.outer(edge, edge))
     lattice = size // 2 + np.arange(-half, half + 1) * step
-    table = np.empty((len(machine.ssd_mm), 3, 2 * half + 1, 2 * half + 1), np.float32)
-    for i, components in enumerate(machine.kernel):
-        for c, values in enumerate(components):
-            kernel = np.where(radius <= machine.kernel_radius_mm, np.interp(radius, machine.radius_mm, values), 0) * FINE_MM**2
-            response = np.fft.fftshift(np.fft.irfft2(source * transform(kernel), s=(size, size)))
-            table[i, c] = response[np.ix_(lattice, lattice)]
-    return table
+    table = []
+    for components in machine.kernel:
+        kernels = [_disc(machine, radius, values) for values in components]
+        if spreads:
+            kernels += [_stretched(machine, radius, components[0], density) for density in SPREAD_DENSITIES]
+        responses = [np.fft.fftshift(np.fft.irfft2(source * transform(kernel), s=(size, size))) for kernel in kernels]
+        table.append([response[np.ix_(lattice, lattice)] for response in responses])
+    return np.array(table, np.float32)
 
 
-@lru_cache(maxsize=4)
-def photon_machine(energy_mv: float = 6.0) -> Machine:
-    """The generic linear accelerator (100 cm source-axis distance) at `energy_mv`."""
-    if energy_mv not in PHOTON_FILES:
-        known = ", ".join(f"{energy:g}" for energy in sorted(PHOTON_FILES))
-        raise CaseError(f"No beam data for {energy_mv:g} MV; choose one of: {known} MV.")
-    with np.load(DATA / PHOTON_FILES[energy_mv], allow_pickle=False) as data:
+def _disc(machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.float32]) -> NDArray[np.floating]:
+    """A kernel tabulated over the radius, as the dose of each fine pixel; its tail is cut."""
+    return np.where(radius_mm <= machine.kernel_radius_mm, np.interp(radius_mm, machine.radius_mm, values), 0) * FINE_MM**2
+
+
+def _stretched(machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.float32], density: float) -> NDArray[np.floating]:
+    """The kernel with its core, the electrons' part, stretched by the inverse of `density`; its integral stays."""
+    whole_to, nothing_from = STRETCHED_MM
+
+    def core(radius: NDArray[np.floating]) -> NDArray[np.floating]:
+        return _disc(machine, radius, values) * np.clip((nothing_from - radius) / (nothing_from - whole_to), 0, 1)
+
+    in_water, stretched = core(radius_mm), core(radius_mm * density)
+    return _disc(machine, radius_mm, values) - in_water + stretched * (in_water.sum() / stretched.sum())
+
+
+@lru_cache(maxsize=8)
+def photon_machine(energy_mv: float = 6.0, is_flattened: bool = True) -> Machine:
+    """The generic linear accelerator (100 cm source-axis distance) at `energy_mv`, with or without flattening filter."""
+    if (energy_mv, is_flattened) not in PHOTON_FILES:
+        known = ", ".join(_in_words(*beam) for beam in PHOTON_FILES)
+        raise CaseError(f"No beam data for {_in_words(energy_mv, is_flattened)}; choose one of: {known}.")
+    with np.load(DATA / PHOTON_FILES[energy_mv, is_flattened], allow_pickle=False) as data:
         return Machine(
             energy_mv=energy_mv,
             source_axis_mm=1000.0,
@@ -98,3 +131,7 @@ def photon_machine(energy_mv: float = 6.0) -> Machine:
             radius_mm=data["radius_mm"],
             kernel=data["kernel"],
         )
+
+
+def _in_words(energy_mv: float, is_flattened: bool) -> str:
+    return f"{energy_mv:g} MV" if is_flattened else f"{energy_mv:g} MV FFF"

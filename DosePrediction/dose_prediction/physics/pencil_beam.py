@@ -7,7 +7,8 @@ Three small 2-D FFTs and one gather per beam; automatic differentiation gives th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from dose_prediction.case.beam import Beam
 from dose_prediction.physics.beam_frame import BeamFrame, beam_frame
 from dose_prediction.physics.beam_trace import BeamTrace, trace_beam
 from dose_prediction.physics.density import Medium
+from dose_prediction.physics.lung import spreading_density
 from dose_prediction.physics.machine import Machine
 from dose_prediction.physics.trace_cache import TraceCache, digest_of
 
@@ -33,12 +35,12 @@ class PencilBeams:
     """
 
     open_beamlets: torch.Tensor  # (beams, rows, columns) bool
-    responses: torch.Tensor  # (beams, 3, rows, columns) transformed beamlet responses
+    responses: torch.Tensor  # (beams, components, rows, columns) transformed beamlet responses
     plane_shape: tuple[int, int]
     transform_shape: tuple[int, int]
     upsampling: int
     positions: torch.Tensor  # (beams, points, 2) where the points project, in grid_sample's unit square
-    depth_weights: torch.Tensor  # (beams, 3, points)
+    depth_weights: torch.Tensor  # (beams, components, points)
 
     def at(self, indices: torch.Tensor) -> PencilBeams:
         """The same beams for some of the points."""
@@ -74,60 +76,85 @@ def set_up_beams(
     medium: Medium,
     points_mm: NDArray[np.floating],
     target_points_mm: NDArray[np.floating],
-    machine: Machine,
+    machines: Sequence[Machine],
     margin_mm: float = 6.0,
     on_beam: Callable[[int], None] | None = None,
     cache: TraceCache | None = None,
 ) -> PencilBeams:
     """Trace every beam to `points_mm` (n, 3) and open the beamlets within `margin_mm` of the projected target points (m, 3).
 
-    `on_beam` is called with the number of beams done and may raise to stop; `cache` holds the traces of earlier calls.
+    `machines` has one machine a beam, all with beamlets of the same size.  `on_beam` is called with the number of beams done and may raise to stop;
+    `cache` holds the traces of earlier calls.
     """
     trace = _tracer(medium, points_mm, cache)
-    traced = []
-    for number, beam in enumerate(beams, start=1):
+    traces, apertures = [], []
+    for number, (beam, machine) in enumerate(zip(beams, machines, strict=True), start=1):
         frame = beam_frame(beam, isocentre_mm, machine.source_axis_mm)
-        way = trace(frame)
-        weights = machine.depth_components(way.depth) * (machine.source_axis_mm / way.distance) ** 2
-        aperture = _aperture(*frame.project(target_points_mm)[:2], machine, margin_mm)
-        traced.append((way.u, way.v, weights, machine.beamlet_responses(way.ssd, PLANE_PITCH_MM), aperture))
+        traces.append(trace(frame))
+        apertures.append(_aperture(*frame.project(target_points_mm)[:2], machine, margin_mm))
         if on_beam is not None:
             on_beam(number)
 
-    rows = max(opening.shape[0] for *_, (_, _, opening) in traced)
-    columns = max(opening.shape[1] for *_, (_, _, opening) in traced)
-    upsampling = round(machine.beamlet_mm / PLANE_PITCH_MM)
-    half = traced[0][3].shape[-1] // 2
+    beamlet_mm = machines[0].beamlet_mm
+    spreads = any(way.spread_density is not None for way in traces)
+    responses = np.stack([machine.beamlet_responses(way.ssd, PLANE_PITCH_MM, spreads) for machine, way in zip(machines, traces, strict=True)])
+    weights = np.stack([_depth_weights(machine, way, spreads) for machine, way in zip(machines, traces, strict=True)])
+    rows = max(aperture.opening.shape[0] for aperture in apertures)
+    columns = max(aperture.opening.shape[1] for aperture in apertures)
+    upsampling = round(beamlet_mm / PLANE_PITCH_MM)
+    half = responses.shape[-1] // 2
     plane_shape = ((rows - 1) * upsampling + 1 + 2 * half, (columns - 1) * upsampling + 1 + 2 * half)
     transform_shape = (next_fast_len(plane_shape[0], real=True), next_fast_len(plane_shape[1], real=True))
     open_beamlets = np.zeros((len(beams), rows, columns), bool)
     positions = np.empty((len(beams), len(points_mm), 2), np.float32)
-    for i, (u, v, _, _, (first_u, first_v, opening)) in enumerate(traced):
-        open_beamlets[i, : opening.shape[0], : opening.shape[1]] = opening
-        for axis, (values, first, count) in enumerate(((u, first_u, plane_shape[1]), (v, first_v, plane_shape[0]))):
+    for i, (way, aperture) in enumerate(zip(traces, apertures, strict=True)):
+        open_beamlets[i, : aperture.opening.shape[0], : aperture.opening.shape[1]] = aperture.opening
+        for axis, (values, first, count) in enumerate(((way.u, aperture.first_u, plane_shape[1]), (way.v, aperture.first_v, plane_shape[0]))):
             positions[i, :, axis] = ((values - first) / PLANE_PITCH_MM + half) * (2 / (count - 1)) - 1
-    responses = torch.from_numpy(np.stack([response for _, _, _, response, _ in traced]))
     return PencilBeams(
         torch.from_numpy(open_beamlets),
-        torch.fft.rfft2(responses, s=transform_shape),
+        torch.fft.rfft2(torch.from_numpy(responses), s=transform_shape),
         plane_shape,
         transform_shape,
         upsampling,
         torch.from_numpy(positions),
-        torch.from_numpy(np.stack([weights for _, _, weights, _, _ in traced])),
+        torch.from_numpy(weights),
     )
 
 
 def _tracer(medium: Medium, points_mm: NDArray[np.floating], cache: TraceCache | None) -> Callable[[BeamFrame], BeamTrace]:
     """Traces beams to the points, or recalls how they were traced."""
+    find_lung = functools.cache(lambda: spreading_density(medium))
+
+    def trace(frame: BeamFrame) -> BeamTrace:
+        return trace_beam(medium, find_lung(), frame, points_mm)
+
     if cache is None:
-        return lambda frame: trace_beam(medium, frame, points_mm)
+        return trace
     scene = digest_of(medium.density, points_mm), medium.grid
-    return lambda frame: cache.recall((*scene, frame.key), lambda: trace_beam(medium, frame, points_mm))
+    return lambda frame: cache.recall((*scene, frame.key), lambda: trace(frame))
 
 
-def _aperture(u: NDArray[np.float32], v: NDArray[np.float32], machine: Machine, margin_mm: float) -> tuple[float, float, NDArray[np.bool_]]:
-    """Centre of the first beamlet (u, v) and the beamlets (rows along v, columns along u) within `margin_mm` of the projected target."""
+def _depth_weights(machine: Machine, way: BeamTrace, spreads: bool) -> NDArray[np.float32]:
+    """What each plane counts at each point (components, points): depth term times inverse square."""
+    inverse_square = (machine.source_axis_mm / way.distance) ** 2
+    if not spreads:
+        return machine.depth_components(way.depth) * inverse_square
+    density = np.ones_like(way.depth) if way.spread_density is None else way.spread_density
+    return machine.spread_depth_components(way.depth, density) * inverse_square
+
+
+@dataclass(frozen=True, eq=False)
+class _Aperture:
+    """Beamlets (rows along v, columns along u) that may carry fluence, and where the centre of the first one is."""
+
+    first_u: float
+    first_v: float
+    opening: NDArray[np.bool_]
+
+
+def _aperture(u: NDArray[np.float32], v: NDArray[np.float32], machine: Machine, margin_mm: float) -> _Aperture:
+    """The beamlets within `margin_mm` of the projected target points (m,)."""
     size = machine.beamlet_mm
     first_u = float(np.floor((u.min() - margin_mm) / size) * size)
     first_v = float(np.floor((v.min() - margin_mm) / size) * size)
@@ -139,4 +166,4 @@ def _aperture(u: NDArray[np.float32], v: NDArray[np.float32], machine: Machine, 
             row = np.rint((v + shift_v - first_v) / size).astype(int)
             column = np.rint((u + shift_u - first_u) / size).astype(int)
             opening[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)] = True
-    return first_u, first_v, opening
+    return _Aperture(first_u, first_v, opening)

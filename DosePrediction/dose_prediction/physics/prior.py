@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_prediction.case import CaseError, PlanCase
-from dose_prediction.case.beam_notation import energy_in_words
 from dose_prediction.case.body import find_body
 from dose_prediction.physics.beam_shares import beam_of_beamlets, weighted_shares
 from dose_prediction.physics.density import Medium, relative_electron_density
@@ -108,11 +107,6 @@ def trace_beams(
 
     `on_beam` is called with the number of beams done and may raise to stop; `cache` keeps what is traced for later calls.
     """
-    energies = sorted({energy_in_words(beam) for beam in case.fields})
-    if len(energies) > 1:
-        raise CaseError(f"The beams have {len(energies)} energies ({', '.join(energies)}); give all beams of a plan one energy.")
-    if not case.fields[0].is_flattened:
-        raise CaseError(f"There are no beam data for {energies[0]}; choose an energy with a flattening filter.")
     body = region.body
     target = body & (region.prescription_map_gy > 0)
     if not target.any():
@@ -123,7 +117,7 @@ def trace_beams(
         _medium(case, cache),
         region.grid.world_from_index(np.argwhere(body)).astype(np.float32),
         region.grid.world_from_index(np.argwhere(target)).astype(np.float32),
-        machine or photon_machine(case.fields[0].energy_mv),
+        [machine or photon_machine(field.energy_mv, field.is_flattened) for field in case.fields],
         on_beam=on_beam,
         cache=cache,
     )
