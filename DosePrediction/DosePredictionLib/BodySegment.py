@@ -70,14 +70,14 @@ class BodySegment:
         text = button = ""
         if made:
             text = _("BODY was found on the CT, for no segment is the body.")
-            button = _("Remove &BODY")
+            button = _("Remove BODY")
         elif self._problem:
             text = self._problem
         elif self._steps is not None:
             text = _("No segment is the body: finding it on the CT…")
         elif is_possible and not has_body:
             text = _("No segment is the body; every prediction finds it on the CT.")
-            button = _("Make &BODY")
+            button = _("Make BODY")
         self._label.text, self._button.text = text, button
         self._label.visible, self._button.visible = bool(text), bool(button)
 

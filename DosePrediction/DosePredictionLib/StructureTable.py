@@ -124,7 +124,7 @@ class StructureTable:
         dose.setToolTip(problem or (_("Prescribed dose of {name} in Gy").format(name=row.name) if is_target else ""))
         if problem and not row.prescription:
             dose.setText(_("missing"))
-        dose.setForeground(qt.QBrush(qt.QColor(200, 40, 40)) if problem else qt.QBrush())
+        dose.setForeground(qt.QBrush(qt.QColor(215, 70, 60)) if problem else qt.QBrush())
         volume = self._table.item(index, VOLUME)
         volume.setFlags(selectable)
         volume.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)

@@ -39,6 +39,7 @@ from .SegmentMeasures import SegmentMeasures
 from .SegmentRoles import SegmentRow, segment_rows
 from .Staleness import Staleness
 from .StructuresSection import StructuresSection
+from .TabOrder import set_tab_order
 from .WhatIfSection import WhatIfSection
 from .WorkerProcess import WorkerProcess, WorkerProtocol
 
@@ -85,6 +86,7 @@ class Panel(VTKObservationMixin):
             AdvancedSection(ui.advancedCollapsibleButton, self._worker),
             self.staleness,
         )
+        set_tab_order(ui.predictButton.parentWidget())
         self.run = PredictionRun(self._worker, fingerprints)
         self.run.machine.changed.connect(self._on_state_changed)
         self.run.progressed.connect(self._on_progressed)
