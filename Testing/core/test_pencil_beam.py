@@ -55,6 +55,29 @@ def test_depth_dose_of_a_ten_centimetre_field_is_that_of_a_6_mv_beam() -> None:
     assert 100 * np.interp(200.0, depths, dose) / dose.max() == pytest.approx(38.5, abs=4.0)
 
 
+def test_a_10_mv_beam_has_the_published_depth_dose_and_quality() -> None:
+    # BJR supplement 25, 10 MV, 10 x 10 cm, SSD 100 cm: d_max 23 mm, 73.0 % at 10 cm; the kernel's paper says what TPR20,10 it has: 0.738.
+    machine = photon_machine(10.0).with_kernel_radius(100.0)
+    depths = np.arange(2.0, 250.0, 1.0)
+    isocentre, target = (0.0, SURFACE_MM, 0.0), square_target(95.0, 0.0)
+    setup = set_up_beams((Beam(0, energy_mv=10.0),), isocentre, WATER_BLOCK, on_axis(depths), target, [machine])
+    dose = setup.dose(setup.open_beamlets.float()).numpy()
+    assert depths[np.argmax(dose)] == pytest.approx(23.0, abs=3.0)
+    at_100, at_200 = np.interp([100.0, 200.0], depths, dose)
+    assert 100 * at_100 / dose.max() == pytest.approx(73.0, abs=1.5)
+    assert at_200 / at_100 * (1200 / 1100) ** 2 == pytest.approx(0.738, abs=0.01)
+
+
+def test_every_beam_has_the_energy_of_its_own() -> None:
+    points, target, isocentre = on_axis(np.array([15.0, 100.0])), square_target(45.0, 50.0), (0.0, 50.0 + SURFACE_MM, 0.0)
+    machines = [photon_machine(6.0), photon_machine(10.0)]
+    beams = (Beam(20, energy_mv=6.0), Beam(300, energy_mv=10.0))
+    together = set_up_beams(beams, isocentre, WATER_BLOCK, points, target, machines)
+    alone = [set_up_beams((beam,), isocentre, WATER_BLOCK, points, target, [machine]) for beam, machine in zip(beams, machines, strict=True)]
+    doses = [setup.dose(setup.open_beamlets.float()) for setup in (together, *alone)]
+    assert torch.allclose(doses[0], doses[1] + doses[2], rtol=1e-4)
+
+
 def test_beyond_build_up_a_thin_beam_is_attenuated_exponentially_and_by_inverse_square() -> None:
     # With the primary component alone, D (SAD/s)^-2 falls as exp(-m d): the build-up term has died out at 30 mm (exp(-0.3252 * 30) < 1e-4).
     depths = np.arange(30.0, 200.0, 10.0)
@@ -271,5 +294,5 @@ def test_dose_is_linear_in_fluence() -> None:
 
 
 def test_an_energy_without_beam_data_is_refused_with_those_there_are() -> None:
-    with pytest.raises(CaseError, match=r"No beam data for 15 MV; choose one of: 6 MV"):
+    with pytest.raises(CaseError, match=r"No beam data for 15 MV; choose one of: 6 MV, 10 MV"):
         photon_machine(15.0)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dose_prediction.case.errors import CaseError
 
 DATA = Path(__file__).with_name("data")
-PHOTON_FILES = {(6.0, True): "generic_photon_6mv.npz"}  # by energy in MV and whether the beam is flattened
+# By energy in MV and whether the beam is flattened; every file has its source and licence beside it.
+PHOTON_FILES = {(6.0, True): "generic_photon_6mv.npz", (10.0, True): "generic_photon_10mv.npz"}
 FINE_MM = 0.5  # sampling of the kernels while they are convolved with a beamlet
 SPREAD_DENSITIES = (0.5, 0.25)  # densities of the stretched kernels of lung, each half of the one before
 STRETCHED_MM = (30.0, 50.0)  # radius in water up to which the kernel is stretched wholly, and from which not at all
