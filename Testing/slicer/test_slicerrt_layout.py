@@ -13,6 +13,7 @@ from DosePredictionLib.DoseNode import place_in_study, put_dose
 from DosePredictionLib.DvhTables import histogram, put_histograms
 from DosePredictionLib.SceneReader import grid_of_volume
 from DosePredictionLib.SegmentRoles import segment_rows
+from DosePredictionLib.SliceDisplay import show_overlay
 
 PRESCRIPTION_GY = 60.0
 
@@ -100,6 +101,37 @@ def test_the_display_spans_the_prescription_and_hides_the_lowest_doses(patient, 
     assert display.GetLowerThreshold() == pytest.approx(3.0)
 
 
+def test_the_doses_item_asks_for_the_plugin_that_owns_volumes_and_a_second_dose_joins_the_study(patient, dose_gy, masks):
+    node, study, _chart = show(patient, dose_gy, masks)
+    second, found, _chart = show(patient, dose_gy, masks)
+    items = hierarchy()
+    assert items.GetItemOwnerPluginName(items.GetItemByDataNode(node)) == "Volumes"
+    assert second is not node and found == study
+
+
+def test_a_dose_is_never_negative_and_none_of_its_voxels_is_rounded(patient, dose_gy, masks):
+    node, _study, _chart = show(patient, dose_gy, masks)
+    low, high = node.GetImageData().GetScalarRange()
+    assert low >= 0 and high == dose_gy.max()
+
+
+def test_the_wash_takes_half_of_an_overlay_that_was_off_and_leaves_what_the_user_chose(patient, dose_gy, masks):
+    node, _study, _chart = show(patient, dose_gy, masks)
+    red, green, *_others = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    red.SetForegroundOpacity(0.0)
+    green.SetForegroundOpacity(0.3)
+    show_overlay(patient.ct, node)
+    assert (red.GetForegroundOpacity(), green.GetForegroundOpacity()) == (0.5, 0.3)
+    for composite in (red, green):
+        assert (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()) == (patient.ct.GetID(), node.GetID())
+
+
+def test_the_chart_is_shown_in_a_layout_with_slices_and_3d(patient, dose_gy, masks):
+    _node, _study, chart = show(patient, dose_gy, masks)
+    slicer.modules.plots.logic().ShowChartInLayout(chart)
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
+
+
 def test_the_metrics_table_has_slicerrts_columns_and_the_figures_of_the_dose(patient, dose_gy, masks):
     node, study, _chart = show(patient, dose_gy, masks)
     metrics = node.GetNodeReference("dvhMetricsTableRef")
@@ -128,6 +160,7 @@ def test_the_metrics_table_refers_to_the_table_of_every_segment(patient, dose_gy
         assert table.GetAttribute("DoseVolumeHistogram.DVH") == "1"
         assert table.GetAttribute("DoseVolumeHistogram.TableRow") == str(row)
         assert table.GetAttribute("DoseVolumeHistogram.SegmentID") == segment_id
+        assert float(table.GetAttribute("DoseVolumeHistogram.DoseVolumeOversamplingFactor")) >= 1
         assert float(table.GetAttribute("DoseVolumeHistogram.Volume (cc)")) == pytest.approx(column(metrics, "Volume (cc)")[row], rel=1e-4)
         assert table.GetNodeReference("doseVolumeRef") is node
         assert table.GetNodeReference("segmentationRef") is patient.segmentation
