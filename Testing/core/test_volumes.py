@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import SimpleITK
 
 from dose_prediction import volumes
-from dose_prediction.case import CaseError, Grid
+from dose_prediction.case import CaseError, CaseWarning, Grid
 from dose_prediction.output_files import OutputError, require_writable, whole_file, whole_folder
 from dose_prediction.volumes import read_volume, write_volume
 from small_disk import small_disk
@@ -57,6 +59,50 @@ def test_a_truncated_file_is_refused_by_name(tmp_path: Path, noise, suffix, kept
     with pytest.raises(CaseError) as error:
         read_volume(path)
     assert str(path) in str(error.value) and "again" in str(error.value)
+
+
+def header(field: str = "", value: str = "", data: bytes = b"\0" * 24) -> bytes:
+    """An NRRD file of 2 x 3 x 4 bytes with another value of one field; without a value, without the field."""
+    fields = {
+        "type": "uchar",
+        "dimension": "3",
+        "space": "left-posterior-superior",
+        "sizes": "2 3 4",
+        "space directions": "(1,0,0) (0,2,0) (0,0,3)",
+        "encoding": "raw",
+        "space origin": "(5,6,7)",
+    } | ({field: value} if field else {})
+    return ("NRRD0004\n" + "".join(f"{name}: {text}\n" for name, text in fields.items() if text) + "\n").encode() + data
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (header("sizes", "2 3 1,4"), "sizes is '2 3 1,4'"),
+        (header("space origin", "(5,6,1_0)"), "space origin"),
+        (header("space directions", "(1,0,0) (0,2,0) (1e300,0,3)"), "space directions"),
+        (header(data=bytes(25)), "25 bytes of voxels and its header promises 24"),
+        (header("encoding", "gzip", gzip.compress(bytes(24))[:-8] + b"1234\x18\0\0\0"), "Export or copy it again"),
+    ],
+)
+def test_what_itk_reads_in_silence_of_a_damaged_nrrd_is_refused(tmp_path: Path, content, words):
+    (tmp_path / "dose.nrrd").write_bytes(content)
+    with pytest.raises(CaseError, match=re.escape(words)):
+        read_volume(tmp_path / "dose.nrrd")
+
+
+@pytest.mark.parametrize("field", ["space origin", "space directions"])
+def test_an_nrrd_that_does_not_say_where_it_lies_is_told_of(tmp_path: Path, field):
+    (tmp_path / "dose.nrrd").write_bytes(header(field))
+    with pytest.warns(CaseWarning, match=f"does not say where its voxels lie .no '{field}'"):
+        read_volume(tmp_path / "dose.nrrd")
+
+
+def test_a_nifti_that_ends_before_its_checksum_is_refused(tmp_path: Path, noise):
+    write_volume(tmp_path / "dose.nii.gz", noise, GRIDS["plain"])
+    (tmp_path / "dose.nii.gz").write_bytes((tmp_path / "dose.nii.gz").read_bytes()[:-3])
+    with pytest.raises(CaseError, match="truncated|cannot be read"):
+        read_volume(tmp_path / "dose.nii.gz")
 
 
 def test_a_four_dimensional_volume_is_refused_with_its_size(tmp_path: Path):
