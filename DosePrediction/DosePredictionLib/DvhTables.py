@@ -35,6 +35,7 @@ D_PERCENTS = (98, 95, 50, 2)  # near-minimum, coverage, median and near-maximum 
 SMALL_VOLUME_CC = 0.03
 D_COLUMNS = tuple(f"{name} ({DOSE_UNIT})" for name in (*(f"D{percent}%" for percent in D_PERCENTS), f"D{SMALL_VOLUME_CC:g}cc"))
 BAND_PERCENTILES = (10, 90)
+BAND_WIDTH = 1.5
 BAND_ATTRIBUTE = "DosePrediction.DvhBand"
 
 
@@ -56,10 +57,13 @@ class Histogram:
     band_percent: NDArray[np.float64] | None = None
 
 
-def histogram(row: SegmentRow, structure: Structure, dose_gy: NDArray[np.float32], grid: Grid) -> Histogram:
-    """The histogram of one structure, its voxels divided: (0, 100 %), then from 0.1 Gy in steps of 0.2 Gy to the maximum of the whole dose."""
+def histogram(row: SegmentRow, structure: Structure, dose_gy: NDArray[np.float32], grid: Grid, top_gy: float = 0.0) -> Histogram:
+    """The histogram of one structure, its voxels divided: (0, 100 %), then from 0.1 Gy in steps of 0.2 Gy to the maximum of the whole dose.
+
+    It goes on to `top_gy` where that is more, the maximum of the sampled plans.
+    """
     inside = dose_in_mask(dose_gy, grid, structure.mask)
-    axis = dose_axis(float(dose_gy.max()))
+    axis = dose_axis(max(float(dose_gy.max()), top_gy))
     figures = (*(inside.dose_at_volume(percent) for percent in D_PERCENTS), inside.dose_at_volume(SMALL_VOLUME_CC, "cc"))
     volumes = inside.cumulative(axis)
     volumes[0] = 100.0  # all of it, whatever the sum of the samples' volumes rounds to
@@ -199,7 +203,7 @@ def _put_band(found: Histogram) -> list[Any]:
         line = put_series(found.row.name, found.row.colour, table, name)
         line.SetName("")
         line.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleDot)
-        line.SetLineWidth(1.0)
+        line.SetLineWidth(BAND_WIDTH)
         lines.append(line)
     return lines
 

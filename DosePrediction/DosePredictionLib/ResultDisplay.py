@@ -33,7 +33,7 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
         if volume is not overlay:
             hide_legend(volume)
     if overlay is not None:
-        show_legend(overlay, _LEGENDS[settings.overlay] if overlay is not dose_node else _LEGENDS[DOSE])
+        show_legend(overlay, *_LEGENDS[settings.overlay if overlay is not dose_node else DOSE])
     yield 0.2
     for other in results():
         if other is not dose_node:
@@ -46,7 +46,8 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
         show_isodoses(dose_node, settings.has_lines, settings.has_surfaces)
 
 
-_LEGENDS = {DOSE: "Gy", SPREAD: "Gy (1 SD)", DIFFERENCE: "Gy (difference)"}
+# Title and decimals of each legend.
+_LEGENDS = {DOSE: ("Gy", 0), SPREAD: ("± Gy", 1), DIFFERENCE: ("Δ Gy", 1)}
 
 
 def _overlays(settings: DisplaySettings) -> list[Any]:

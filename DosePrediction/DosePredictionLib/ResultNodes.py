@@ -89,8 +89,9 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
     judged = [structure for structure in case.structures if structure.role.kind in (RoleKind.TARGET, RoleKind.ORGAN)]
     histograms: list[Histogram] = []
     plans = [np.load(path, mmap_mode="r", allow_pickle=False) for path in event.get("samples", ())]
+    top_gy = max((float(plan.max()) for plan in plans), default=0.0)
     for number, structure in enumerate(judged):
-        found = histogram(rows[structure.name], structure, dose_gy, case.grid)
+        found = histogram(rows[structure.name], structure, dose_gy, case.grid, top_gy)
         of_plans = []
         for drawn, plan in enumerate(plans):
             of_plans.append(dose_in_mask(plan, case.grid, structure.mask).cumulative(found.dose_gy))

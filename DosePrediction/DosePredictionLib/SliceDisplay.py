@@ -20,7 +20,7 @@ def show_overlay(ct_node: Any, overlay_node: Any) -> None:
             composite.SetForegroundOpacity(WASH_OPACITY)
 
 
-def show_legend(volume_node: Any, title: str) -> None:
+def show_legend(volume_node: Any, title: str, decimals: int) -> None:
     """A colour legend in the slice views; one that the volume has is kept as it is."""
     colours = slicer.modules.colors.logic()
     legend = colours.GetColorLegendDisplayNode(volume_node)
@@ -29,7 +29,7 @@ def show_legend(volume_node: Any, title: str) -> None:
         return
     legend = colours.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetTitleText(title)
-    legend.SetLabelFormat("%.0f")
+    legend.SetLabelFormat(f"%.{decimals}f")
     legend.SetNumberOfLabels(LEGEND_LABELS)
     legend.SetSize(0.09, 0.6)
     legend.SetPosition(0.98, 0.04)

@@ -213,7 +213,7 @@ class User:
             slicer.app.processEvents()
         self.panel.ui.predictButton.click()
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 90.0) -> None:
         wait_until(condition, seconds)
 
     def wait_until_idle(self) -> None:
