@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MOST_SAMPLES = 100
+PHANTOM_SITES = ("head-and-neck", "lung", "oesophagus", "breast", "liver", "prostate")
 RAY_HELP = 'cases go to the workers of this Ray cluster; "auto" is the one that this machine belongs to, "local" one for this run alone'
 
 
@@ -124,8 +125,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     train.set_defaults(run=_train)
 
-    phantom = commands.add_parser("phantom", help="write a head-and-neck phantom as a case to try things on")
+    phantom = commands.add_parser("phantom", help="write a phantom as a case to try things on")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the case: CT, segmentation and plan.json")
+    phantom.add_argument("--site", choices=PHANTOM_SITES, default=PHANTOM_SITES[0], help="what is treated (default head-and-neck)")
     phantom.add_argument("--dicom", action="store_true", help="write it as DICOM: CT series, RTSTRUCT and RTPLAN")
     phantom.add_argument("--seed", type=_count, default=0, metavar="S", help="which phantom (default 0)")
     phantom.set_defaults(run=_phantom)
@@ -330,12 +332,14 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _phantom(options: argparse.Namespace) -> int:
+    from dose_prediction.anatomies import simulated_case
     from dose_prediction.case_files import write_case_folder
     from dose_prediction.dicom import write_case_as_dicom
     from dose_prediction.phantom import head_and_neck_phantom
 
     require_writable(options.output)
+    case = head_and_neck_phantom(options.seed) if options.site == PHANTOM_SITES[0] else simulated_case(options.site, options.seed)
     write = write_case_as_dicom if options.dicom else write_case_folder
-    write(options.output, head_and_neck_phantom(options.seed))
+    write(options.output, case)
     print(f"Phantom written to {options.output}; predict its dose with: dose-prediction predict {options.output} --output DIR")
     return 0

@@ -6,34 +6,44 @@ vertebra.  The plan is a common one: a carcinoma of the right tonsil with nodes,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from dose_prediction.anatomies.solids import (
+    AIR,
+    CORTICAL_BONE,
+    FAT,
+    FLUID,
+    LUNG,
+    MUSCLE,
+    SKIN,
+    SPONGY_BONE,
+    Field,
+    Mask,
+    Point,
+    Space,
+    bent_space,
+    blend,
+    scanned,
+)
 from dose_prediction.case import Grid, PlanCase, Structure, equispaced_beams, recognise
 
-Field = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Paint = Callable[[Mask, float], Mask]
-Point = tuple[float, float, float]
 
 GRID = Grid((110, 112, 160), origin_mm=(-238.5, -151.5, -150.0), spacing_mm=(3.0, 3.0, 3.0))
 SKIN_TO_TARGET_MM = 3.0
-# Distances to a solid are known up to here, which is further than any solid is blended or the space is bent.
-FAR_MM = 45.0
 
 # CT numbers in HU.
-AIR, FAT, MUSCLE, SKIN, BRAIN, FLUID, GLAND, LUNG = -1000.0, -95.0, 55.0, 20.0, 36.0, 8.0, -15.0, -780.0
-CORTICAL_BONE, SPONGY_BONE, TOOTH, DISC, CARTILAGE, VESSEL, THYROID = 950.0, 320.0, 1700.0, 90.0, 160.0, 140.0, 110.0
+BRAIN, GLAND, TOOTH, DISC, CARTILAGE, VESSEL, THYROID = 36.0, -15.0, 1700.0, 90.0, 160.0, 140.0, 110.0
 
 
 def head_and_neck_phantom(seed: int = 0) -> PlanCase:
     """The phantom as a case with nine beams; another seed gives another patient of the same build.  The same seed gives the same case."""
     generator = np.random.default_rng(seed)
-    space = _bent_space(generator)
+    space = bent_space(GRID, generator)
     anatomy = _anatomy(space)
     masks = {
         "External": anatomy.body,
@@ -47,47 +57,7 @@ def head_and_neck_phantom(seed: int = 0) -> PlanCase:
         **_targets(space, anatomy),
     }
     structures = tuple(Structure(name, recognise(name), mask) for name, mask in masks.items())
-    return PlanCase("Head and neck phantom", GRID, _scanned(anatomy, generator), structures, equispaced_beams(9))
-
-
-@dataclass(frozen=True, eq=False)
-class _Space:
-    """Coordinates of every voxel in mm, and solids in it as distances to their surface (mm, negative inside)."""
-
-    x: Field
-    y: Field
-    z: Field
-
-    def ellipsoid(self, centre: Point, semi_axes: Point) -> Field:
-        near = _near([centre], max(semi_axes))
-        dx, dy, dz = self.x[near] - centre[0], self.y[near] - centre[1], self.z[near] - centre[2]
-        a, b, c = semi_axes
-        scaled = np.sqrt((dx / a) ** 2 + (dy / b) ** 2 + (dz / c) ** 2)
-        steepness = np.sqrt((dx / a**2) ** 2 + (dy / b**2) ** 2 + (dz / c**2) ** 2)
-        distance = np.full(self.x.shape, FAR_MM, dtype=np.float32)
-        distance[near] = scaled * (scaled - 1) / np.maximum(steepness, 1e-6)
-        return distance
-
-    def tube(self, points: Sequence[Point], radii: Sequence[float], flatness: float = 1.0) -> Field:
-        """A round tube through `points`, its radius changing from one to the next; `flatness` above 1 makes it wider in x than in y."""
-        nearest = np.full(self.x.shape, FAR_MM, dtype=np.float32)
-        for start, end, r_start, r_end in zip(points, points[1:], radii, radii[1:], strict=False):
-            near = _near([start, end], max(r_start, r_end) * flatness)
-            ax, ay, az = (e - s for s, e in zip(start, end, strict=True))
-            dx, dy, dz = self.x[near] - start[0], self.y[near] - start[1], self.z[near] - start[2]
-            share = np.clip((dx * ax + dy * ay + dz * az) / (ax**2 + ay**2 + az**2), 0, 1)
-            distance = np.sqrt(((dx - share * ax) / flatness) ** 2 + (dy - share * ay) ** 2 + (dz - share * az) ** 2)
-            nearest[near] = np.minimum(nearest[near], distance - (r_start + share * (r_end - r_start)))
-        return nearest
-
-    def pair(self, points: Sequence[Point], radii: Sequence[float]) -> Field:
-        """A tube and its mirror image on the other side."""
-        return np.minimum(self.tube(points, radii), self.tube([(-x, y, z) for x, y, z in points], radii))
-
-    def ellipsoids(self, centre: Point, semi_axes: Point) -> Field:
-        """An ellipsoid and its mirror image on the other side."""
-        x, y, z = centre
-        return np.minimum(self.ellipsoid(centre, semi_axes), self.ellipsoid((-x, y, z), semi_axes))
+    return PlanCase("Head and neck phantom", GRID, scanned(anatomy.hu, anatomy.body, GRID, generator), structures, equispaced_beams(9))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,32 +83,7 @@ _ESOPHAGUS: list[Point] = [(2, 3, -54), (4, 7, -95), (6, 21, -160)]
 _MANDIBLE: list[Point] = [(0, -84, -16), (20, -76, -14), (35, -50, -9), (45, -16, -2), (48, -8, 18), (50, -4, 46)]
 
 
-def _near(points: Sequence[Point], radius_mm: float) -> tuple[slice, ...]:
-    """The block of voxels within `FAR_MM` of what lies around `points`."""
-    low, high = np.min(points, axis=0) - radius_mm - FAR_MM, np.max(points, axis=0) + radius_mm + FAR_MM
-    first, last = GRID.index_from_world(low), GRID.index_from_world(high)
-    return tuple(slice(max(0, int(f)), max(0, int(e) + 2)) for f, e in zip(first, last, strict=True))
-
-
-def _bent_space(generator: np.random.Generator) -> _Space:
-    """The grid's coordinates, bent by a few mm and scaled by a few per cent, so that no two sides and no two patients are alike."""
-    depth, height, width = GRID.shape
-    corner = np.array(GRID.origin_mm)
-    x = corner[0] + 3.0 * np.arange(width)[None, None, :]
-    y = corner[1] + 3.0 * np.arange(height)[None, :, None]
-    z = corner[2] + 3.0 * np.arange(depth)[:, None, None]
-    scale = 1 + 0.025 * generator.uniform(-1, 1, 3)
-    bent = []
-    for axis, along in enumerate((x, y, z)):
-        waves = np.zeros(GRID.shape)
-        for _ in range(3):
-            kx, ky, kz = generator.uniform(-1, 1, 3) * 2 * np.pi / 180
-            waves += 1.2 * np.sin(kx * x + ky * y + kz * z + generator.uniform(0, 2 * np.pi))
-        bent.append(((along + waves) * scale[axis]).astype(np.float32))
-    return _Space(*bent)
-
-
-def _anatomy(s: _Space) -> _Anatomy:
+def _anatomy(s: Space) -> _Anatomy:
     head = s.ellipsoid((0, 8, 98), (75, 94, 76))
     skin = _body_surface(s, head)
     body = skin < 0
@@ -177,7 +122,7 @@ def _anatomy(s: _Space) -> _Anatomy:
     return _Anatomy(hu, body, depth, airway, canal, cord, brainstem, glands[0], glands[1], esophagus, larynx, mandible)
 
 
-def _body_surface(s: _Space, head: Field) -> Field:
+def _body_surface(s: Space, head: Field) -> Field:
     face = s.ellipsoid((0, -28, 42), (68, 72, 74))
     chin = s.ellipsoid((0, -58, -7), (43, 42, 25))
     nose = s.ellipsoid((0, -100, 48), (13, 15, 20))
@@ -185,20 +130,14 @@ def _body_surface(s: _Space, head: Field) -> Field:
     shoulders = s.tube([(-160, 28, -142), (-70, 26, -125), (70, 26, -125), (160, 28, -142)], [50, 54, 54, 50])
     chest = s.ellipsoid((0, 24, -190), (190, 98, 95))
     ears = s.ellipsoids((70, 22, 60), (8, 13, 24))
-    surface = _blend(head, face, 18)
-    surface = _blend(_blend(surface, chin, 20), nose, 8)
-    surface = _blend(surface, neck, 22)
-    surface = _blend(_blend(surface, shoulders, 34), chest, 25)
+    surface = blend(head, face, 18)
+    surface = blend(blend(surface, chin, 20), nose, 8)
+    surface = blend(surface, neck, 22)
+    surface = blend(blend(surface, shoulders, 34), chest, 25)
     return np.minimum(surface, ears)
 
 
-def _blend(one: Field, other: Field, radius_mm: float) -> Field:
-    """Union of two solids with the edge between them rounded."""
-    share = np.clip(0.5 + 0.5 * (other - one) / radius_mm, 0, 1)
-    return (other + (one - other) * share - radius_mm * share * (1 - share)).astype(np.float32)
-
-
-def _paint_soft_tissue(s: _Space, paint: Paint, skin: Field) -> None:
+def _paint_soft_tissue(s: Space, paint: Paint, skin: Field) -> None:
     inside = skin < -6
     # Fat between the muscles of the neck, then the muscles themselves.
     paint(inside & (s.ellipsoids((36, 2, -20), (17, 22, 85)) < 0), FAT + 10)
@@ -215,7 +154,7 @@ def _paint_soft_tissue(s: _Space, paint: Paint, skin: Field) -> None:
     paint(s.pair([(22, -14, -6), (18, -30, -10), (0, -40, -12)], [3, 3, 3.5]) < 0, SPONGY_BONE + 150)
 
 
-def _paint_head(s: _Space, paint: Paint, head: Field) -> Mask:
+def _paint_head(s: Space, paint: Paint, head: Field) -> Mask:
     base_mm = np.clip(
         80 - 0.42 * (s.y + 60) + 0.28 * np.abs(s.x), 42, 90
     )  # height of the skull base, from the roof of the orbits down to the occiput
@@ -257,7 +196,7 @@ def _paint_head(s: _Space, paint: Paint, head: Field) -> Mask:
     return paint(s.tube([(0, 12, 82), (0, 14, 66), (0, 23, 50), (0, 31, 34)], [13, 14, 11, 7], flatness=1.1) < 0, BRAIN - 4)
 
 
-def _paint_spine(s: _Space, paint: Paint) -> tuple[Mask, Mask]:
+def _paint_spine(s: Space, paint: Paint) -> tuple[Mask, Mask]:
     def shifted(dx: float, dy: float) -> list[Point]:
         return [(x + dx, y + dy, z) for x, y, z in _CORD]
 
@@ -281,7 +220,7 @@ def _paint_spine(s: _Space, paint: Paint) -> tuple[Mask, Mask]:
     return canal, cord
 
 
-def _paint_chest(s: _Space, paint: Paint, skin: Field) -> None:
+def _paint_chest(s: Space, paint: Paint, skin: Field) -> None:
     lung = s.ellipsoids((62, 30, -182), (48, 56, 68))
     paint((np.abs(lung) < 5) & (np.mod(s.z + 0.35 * s.y + 30, 19) < 7), CORTICAL_BONE - 450)
     paint(lung < -5, LUNG)
@@ -294,29 +233,16 @@ def _paint_chest(s: _Space, paint: Paint, skin: Field) -> None:
     paint((scapula < 0) & (skin < -6), CORTICAL_BONE - 350)
 
 
-def _targets(s: _Space, anatomy: _Anatomy) -> dict[str, Mask]:
+def _targets(s: Space, anatomy: _Anatomy) -> dict[str, Mask]:
     """Right tonsil and nodes to 70 Gy, the rest of the right neck to 63, the left and the lower neck to 56; none overlaps another."""
     spared = ndimage.binary_dilation(anatomy.canal, iterations=1) | anatomy.brainstem
     allowed = (anatomy.depth_mm > SKIN_TO_TARGET_MM + 3.0) & ~spared & (s.z < 52)
     tonsil = s.ellipsoid((-18, -22, 13), (27, 30, 31))
     node = s.ellipsoid((-40, 4, -14), (21, 25, 33))
-    high = allowed & (_blend(tonsil, node, 10) < 0)
+    high = allowed & (blend(tonsil, node, 10) < 0)
     right_neck = s.tube([(-36, 4, 42), (-41, 6, 5), (-37, 0, -55)], [13, 22, 18])
-    middle = allowed & (np.minimum(_blend(tonsil, node, 10) - 5, right_neck) < 0) & ~high
+    middle = allowed & (np.minimum(blend(tonsil, node, 10) - 5, right_neck) < 0) & ~high
     left_neck = s.tube([(37, 6, 34), (39, 4, 0), (35, -2, -50), (32, -2, -92), (40, 0, -98)], [12, 18, 17, 17, 16])
     low_right = s.tube([(-37, 0, -50), (-33, -2, -92), (-44, 2, -98)], [16, 16, 16])
     low = allowed & (np.minimum(left_neck, low_right) < 0) & ~high & ~middle & ~anatomy.larynx
     return {"PTV56": low, "PTV63": middle, "PTV70": high}
-
-
-def _scanned(anatomy: _Anatomy, generator: np.random.Generator) -> Field:
-    """The CT as a scanner gives it: partial volume at edges, the grain of tissue, noise; whole HU."""
-    grain = ndimage.gaussian_filter(generator.standard_normal(GRID.shape).astype(np.float32), 1.6)
-    grain *= np.float32(1 / grain.std())
-    noise = ndimage.gaussian_filter(generator.standard_normal(GRID.shape).astype(np.float32), 0.5)
-    noise *= np.float32(1 / noise.std())
-    tissue = anatomy.hu > -300
-    hu = anatomy.hu + tissue * np.where(anatomy.hu > 200, 45, 9) * grain + (anatomy.hu < -600) * anatomy.body * 25 * grain
-    hu = ndimage.gaussian_filter(hu.astype(np.float32), 0.55)
-    hu += np.where(anatomy.body, 9, 4).astype(np.float32) * noise
-    return np.clip(np.round(hu), -1024, 3000).astype(np.float32)
