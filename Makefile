@@ -1,5 +1,6 @@
 # make demo    phantom, prediction and pictures into demo/
 # make test    linters, types and tests
+# make pictures   the README's pictures, into Resources/Screenshots
 # make bench   accuracy, speed and memory on the OpenKBP cases (needs their folder, see Testing/benchmarks)
 # Each sets itself up in .venv.  PYTHON picks the interpreter (3.11 to 3.13); PIP_FLAGS is handed to pip, for example to take CPU-only builds of PyTorch:
 #   make test PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench pictures clean
 
 demo: $(READY)
 	$(BIN)/python Testing/demo.py
@@ -25,6 +26,9 @@ lint: $(READY)
 
 bench: $(READY)
 	@for benchmark in Testing/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+pictures: $(READY)
+	$(BIN)/python Testing/pictures.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache
