@@ -1,8 +1,8 @@
 """Calibration of samples: their spread about the expected dose, made as wide as the errors of predictions are.
 
-Two factors for each kind of structure.  In a structure, a sample differs from the expected dose by a shift (the mean difference) and by a pattern
-about it; errors of predictions are mostly shifts, samples are mostly patterns.  `shift` and `pattern` multiply the two, so that any band of quantiles
-of DVHs is as wide as it has to be.
+In a structure, a sample differs from the mean of all samples by a shift, by a slope (how much hotter the hot voxels are, and colder the cold ones),
+and by a pattern about both.  Errors of predictions are mostly shifts and slopes, samples are mostly patterns.  Three factors for each kind of
+structure multiply the three, so that any band of quantiles of DVHs is as wide as it has to be.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy.stats import norm
 from dose_prediction.region import PlanningRegion
 
 Volume = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 HIGHEST_TARGET, OTHER_TARGETS, PAROTIDS, CORD_AND_BRAINSTEM, OTHER_ORGANS, TISSUE = KINDS = (
     "highest target",
@@ -33,9 +34,10 @@ BAND = 0.8  # the part of cases that a band from the 10th to the 90th percentile
 
 @dataclass(frozen=True)
 class Factors:
-    """What multiplies a sample's mean difference from the expected dose in a structure, and what the pattern about it."""
+    """What multiplies the shift of a sample in a structure, its slope, and its pattern."""
 
     shift: float = 1.0
+    slope: float = 1.0
     pattern: float = 1.0
 
 
@@ -57,20 +59,44 @@ class Calibration:
         return cls(entry["samples"], {kind: Factors(**factors) for kind, factors in entry["factors"].items()}) if entry else None
 
     def applied(self, samples_gy: list[Volume], expected_gy: Volume, region: PlanningRegion) -> list[Volume]:
-        """The samples (z, y, x) on the region's grid with their differences from `expected_gy` scaled, structure by structure; never negative."""
+        """The samples (z, y, x) on the region's grid, about `expected_gy` and calibrated structure by structure; never negative.
+
+        One sample alone has no spread and stays as it is.
+        """
+        if len(samples_gy) < 2:
+            return samples_gy
         widening = band_width(self.samples) / band_width(len(samples_gy))
+        middle = np.mean(samples_gy, axis=0, dtype=np.float32)
         parts = compartments(region)
-        scaled = []
-        for sample in samples_gy:
-            difference = sample - expected_gy
-            for kind, part in parts:
-                inside, factors = difference[part], self.factors[kind]
-                difference[part] = widening * (factors.pattern * (inside - inside.mean()) + factors.shift * inside.mean())
-            scaled.append(np.maximum(expected_gy + difference, 0))
-        return scaled
+        return [self._about(expected_gy, sample - middle, parts, widening) for sample in samples_gy]
+
+    def _about(self, expected_gy: Volume, difference: Volume, parts: list[tuple[str, Mask]], widening: float) -> Volume:
+        scaled = expected_gy.copy()
+        for kind, part in parts:
+            factors = self.factors[kind]
+            modes = taken_apart(difference[part], expected_gy[part])
+            scaled[part] += widening * (factors.shift * modes.shift + factors.slope * modes.sloped + factors.pattern * modes.pattern)
+        return np.maximum(scaled, 0)
 
 
-def compartments(region: PlanningRegion) -> list[tuple[str, NDArray[np.bool_]]]:
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """A difference of dose in one structure as the sum of three: a number, and two arrays (n,)."""
+
+    shift: float
+    sloped: Volume
+    pattern: Volume
+
+
+def taken_apart(difference_gy: Volume, expected_gy: Volume) -> Modes:
+    """The modes of a difference (n,) in a structure with this expected dose (n,)."""
+    shift = float(difference_gy.mean())
+    lever = expected_gy - expected_gy.mean()
+    sloped = lever * float((lever * difference_gy).mean() / max(float(np.square(lever).mean()), 1e-6))
+    return Modes(shift, sloped, difference_gy - shift - sloped)
+
+
+def compartments(region: PlanningRegion) -> list[tuple[str, Mask]]:
     """The body in parts, each with its kind: the targets, the organs outside them, and the rest; a voxel is in one part."""
     prescription = region.prescription_map_gy
     free = region.body.copy()

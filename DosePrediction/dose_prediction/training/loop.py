@@ -26,6 +26,7 @@ from dose_prediction.device import working_precision
 from dose_prediction.model.bundle import save_bundle
 from dose_prediction.model.condition import padded
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from dose_prediction.training.calibrate import NOT_CALIBRATED
 from dose_prediction.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases
 from dose_prediction.training.losses import autoencoder_loss
@@ -175,7 +176,7 @@ def model_card(cases: list[TrainingCase], state: TrainingState, settings: Traini
         "intended_use": "Research only; not for clinical use.",
         "limits": [
             "Head-and-neck plans of one kind: other sites, prescriptions, techniques and beam sets are untested.",
-            "The spread of its samples is not calibrated.",
+            NOT_CALIBRATED,
             "Organs without a channel are seen by the physics prior only.",
         ],
         "training_data": {"source": "OpenKBP challenge (Babier et al., Med. Phys. 48, 5549, 2021)", "cases": len(cases)},

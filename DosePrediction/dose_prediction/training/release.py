@@ -1,14 +1,16 @@
 """Release a trained model: score it on validation cases exactly as it will be used, and write it with its card to where releases lie.
 
-python -m dose_prediction.training.release --model RUN --validation DIR --output DosePrediction/Resources/Models
+python -m dose_prediction.training.release --model RUN --validation DIR --training RUN/prepared --output DosePrediction/Resources/Models
+
+On the way its samples are calibrated (`calibrate`), and what its training cases are like is written down (`familiarity`).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import statistics
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,36 +21,56 @@ from tqdm import tqdm
 
 from dose_prediction import __version__
 from dose_prediction.case import CaseError
+from dose_prediction.familiarity import Familiarity, features
 from dose_prediction.model.bundle import Bundle, load_bundle, save_bundle
 from dose_prediction.openkbp import CaseScore, Scores, find_cases, read_case, read_reference, score_case
 from dose_prediction.prediction import predict
+from dose_prediction.region import onto_region, planning_region
+from dose_prediction.training.calibrate import NOT_CALIBRATED, DrawnCase, cross_judged, drawn_case, fitted_calibration
+from dose_prediction.training.dataset import load_cases
+
+SAMPLES = 10
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores of the model and of the physics prior alone on the same cases, and the seconds of each prediction."""
+    """Scores of the model and of the physics prior alone on the same cases, the seconds of each dose and of its samples, and what was drawn."""
 
     model: Scores
     prior: Scores
     seconds: tuple[float, ...]
+    sampling_seconds: tuple[float, ...]
+    drawn: tuple[DrawnCase, ...]
 
 
-def validate(model: Bundle, data: Path) -> Validation:
-    """Predict and score every OpenKBP case in `data` on the CPU."""
+def validate(model: Bundle, data: Path, samples: int) -> Validation:
+    """Predict, sample and score every OpenKBP case in `data` on the CPU; the model's card holds no calibration yet."""
     paths = find_cases(data)
     if not paths:
         raise CaseError(f"{data} has no OpenKBP case; give a folder of pt_*.npz files or of the challenge's CSV folders.")
     ours: list[CaseScore] = []
     prior: list[CaseScore] = []
-    seconds = []
+    seconds, sampling_seconds, drawn = [], [], []
     for path in tqdm(paths, desc="Scoring", unit="case"):
         case, reference = read_case(path), read_reference(path)
-        start = time.perf_counter()
-        found = predict(case, model, device="cpu")
-        seconds.append(time.perf_counter() - start)
+        found = predict(case, model, samples=samples, device="cpu")
+        sampling_seconds.append(found.provenance.stage_seconds["Sampling plans"])
+        seconds.append(sum(found.provenance.stage_seconds.values()) - sampling_seconds[-1])
+        region = planning_region(case)
+        reference_gy, dose_gy, *samples_gy = (onto_region(dose, case, region) for dose in (reference.dose_gy, found.dose_gy, *found.samples_gy))
+        drawn.append(drawn_case(case.name, region, reference_gy, dose_gy, samples_gy))
         ours.append(score_case(case, reference, found.dose_gy))
         prior.append(score_case(case, reference, found.prior_gy))
-    return Validation(Scores(tuple(ours)), Scores(tuple(prior)), tuple(seconds))
+    return Validation(Scores(tuple(ours)), Scores(tuple(prior)), tuple(seconds), tuple(sampling_seconds), tuple(drawn))
+
+
+def familiarity_of(prepared: Path) -> Familiarity:
+    """What the prepared training cases in a folder are like."""
+    files = sorted(prepared.glob("*.npz"))
+    if not files:
+        raise CaseError(f"{prepared} has no prepared case (*.npz); give the folder 'prepared' of the training.")
+    cases = (load_cases([file])[0] for file in tqdm(files, desc="Reading training cases", unit="case"))
+    return Familiarity.of(features(case.volumes, case.tokens) for case in cases)
 
 
 def card_entry(validation: Validation) -> dict[str, Any]:
@@ -66,6 +88,7 @@ def card_entry(validation: Validation) -> dict[str, Any]:
         "dvh_errors_gy": {name: round(statistics.fmean(values), 2) for name, values in sorted(errors.items())},
         "seconds_median": round(statistics.median(validation.seconds), 2),
         "seconds_largest": round(max(validation.seconds), 2),
+        "seconds_of_samples_median": round(statistics.median(validation.sampling_seconds), 2),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
     }
 
@@ -74,12 +97,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dose_prediction.training.release", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the output folder of a finished training")
     parser.add_argument("--validation", type=Path, required=True, metavar="DIR", help="OpenKBP cases that the model was not trained on")
+    parser.add_argument("--training", type=Path, required=True, metavar="DIR", help="the prepared training cases (pt_*.npz), RUN/prepared")
+    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples a case to fit the calibration on (default {SAMPLES})")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model and its card are written")
     options = parser.parse_args()
-    model = load_bundle(options.model)
-    entry = card_entry(validate(model, options.validation))
-    card = {**model.card, "product_version": __version__, "validation": {"data": "OpenKBP validation cases", **entry}}
+    loaded = load_bundle(options.model)
+    familiarity = familiarity_of(options.training)
+    model = Bundle(loaded.network, {**loaded.card, "calibration": None, "familiarity": familiarity.as_dict()})
+    validation = validate(model, options.validation, options.samples)
+    entry, uncertainty = card_entry(validation), cross_judged(validation.drawn).as_dict()
+    card = {
+        **model.card,
+        "product_version": __version__,
+        "limits": [limit for limit in model.card["limits"] if limit != NOT_CALIBRATED],
+        "validation": {"data": "OpenKBP validation cases", **entry},
+        "calibration": fitted_calibration(validation.drawn).as_dict(),
+        "uncertainty": {"fitted_on": "the other half of the validation cases", "samples": options.samples, **uncertainty},
+    }
     save_bundle(options.output, model.network, card)
+    print(json.dumps(card["uncertainty"], indent=2))
     print(f"Dose score {entry['dose_score_gy']} Gy, DVH score {entry['dvh_score_gy']} Gy; written to {options.output}.")
 
 
