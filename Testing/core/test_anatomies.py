@@ -18,8 +18,8 @@ from dose_prediction.region import planning_region
 # Volumes in cc between which an adult's lie, with room on either side; lungs, liver and bowel may be cut by the end of the CT.
 VOLUMES_CC = {
     "External": (8000, 45000),
-    "Lung_L": (300, 4000),
-    "Lung_R": (300, 4000),
+    "Lung_L": (150, 4000),
+    "Lung_R": (150, 4000),
     "Heart": (250, 900),
     "Liver": (400, 2900),
     "Esophagus": (30, 110),
