@@ -77,9 +77,9 @@ def main() -> int:
     user = Photographer()
     user.wait_for(lambda: "…" not in user.structuresTable.item(0, user.structuresTable.columnCount - 1).text())
     user.take("Inputs", "inputs")
-    user.showBeamsCheckBox.checked = True
+    user.showBeamsCheckBox.click()
     user.take("Plan", "plan")
-    user.showBeamsCheckBox.checked = False
+    user.showBeamsCheckBox.click()
     first = user.predict()
     user.linesCheckBox.checked = True
     user.take("Window", "results")
@@ -112,6 +112,7 @@ def load_dicom(user: Photographer) -> None:
     from dose_prediction.dicom import write_case_as_dicom
     from dose_prediction.phantom import head_and_neck_phantom
 
+    user.panel.parameters.segmentation.GetDisplayNode().SetVisibility(False)
     with tempfile.TemporaryDirectory() as folder:
         write_case_as_dicom(Path(folder) / "phantom_dicom", head_and_neck_phantom())
         before = Path.cwd()
@@ -122,6 +123,7 @@ def load_dicom(user: Photographer) -> None:
             user.wait_for(lambda: user.importButton.text != "Cancel")
         finally:
             os.chdir(before)
+    show_structures(user.panel.parameters.ct, user.panel.parameters.segmentation)
 
 
 if __name__ == "__main__":

@@ -138,4 +138,4 @@ def _in_words(nodes: StudyNodes, table: dict[str, Any] | None) -> str:
         parts.append(_("{count} dose(s)").format(count=len(nodes.doses)))
     if table is not None:
         parts.append(_("{count} beam(s)").format(count=len(table["beams"])))
-    return ", ".join(parts) + ". " + " ".join(table["remarks"] if table is not None else [])
+    return " ".join([", ".join(parts) + ".", *(table["remarks"] if table is not None else [])])

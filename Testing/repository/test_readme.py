@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dose_prediction import __version__
 from dose_prediction.case_files import PLAN_FILE, read_case, write_case_folder
 from dose_prediction.command_line import parser
 from water_case import water_case
@@ -37,9 +38,21 @@ def test_every_file_and_folder_in_its_map_is_there():
         assert (ROOT / "/".join(folders)).exists(), "/".join(folders)
 
 
-def test_every_link_to_a_file_leads_there():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).is_file(), target
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/developers.md"])
+def test_every_link_to_a_file_leads_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / page).parent.joinpath(target).is_file(), target
+
+
+def test_every_picture_is_one_that_the_command_takes_and_all_together_are_small():
+    taken = set(re.findall(r'user\.take\("(\w+)"', (ROOT / "Testing" / "pictures.py").read_text(encoding="utf-8")))
+    assert set(re.findall(r"Screenshots/(\w+)\.png", README)) <= taken
+    assert sum(path.stat().st_size for path in (ROOT / "Resources" / "Screenshots").glob("*.png")) <= 1_500_000
+
+
+def test_the_citation_is_of_this_version():
+    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1] == __version__
 
 
 def test_its_plan_file_is_understood(tmp_path: Path):
