@@ -132,7 +132,7 @@ def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSetting
         if processes.is_first:
             _validate_and_save(network, average, optimiser, cohort.held_out, state, settings, precision, output, progress)
     if processes.is_first:
-        save_bundle(output, average, model_card(cohort.cases, state, settings))
+        save_bundle(output, average, model_card(cohort, state, settings))
 
 
 def _validate_and_save(
@@ -168,22 +168,26 @@ def schedule(step: int, settings: TrainingSettings) -> float:
     return rise * 0.5 * (1 - math.cos(math.pi * left))
 
 
-def model_card(cases: list[TrainingCase], state: TrainingState, settings: TrainingSettings) -> dict[str, Any]:
+def model_card(cohort: Cohort, state: TrainingState, settings: TrainingSettings) -> dict[str, Any]:
     """What can be said of a model when its training ends; `release` adds its scores."""
     return {
         "name": "ADDiff-Dose",
         "version": f"{__version__}+{state.step}",
         "intended_use": "Research only; not for clinical use.",
         "limits": [
-            "Head-and-neck plans of one kind: other sites, prescriptions, techniques and beam sets are untested.",
+            "Head-and-neck plans of one clinic's kind: other sites and prescriptions are untested.",
+            "Its plans for other beam sets are simulated ones.",
             NOT_CALIBRATED,
             "Organs without a channel are seen by the physics prior only.",
         ],
-        "training_data": {"source": "OpenKBP challenge (Babier et al., Med. Phys. 48, 5549, 2021)", "cases": len(cases)},
+        "training_data": {
+            "source": "OpenKBP challenge (Babier et al., Med. Phys. 48, 5549, 2021)",
+            "cases": len(cohort.cases),
+            "simulated_plans_for_other_beams": len(cohort.beam_sets),
+        },
         "sites": ["head and neck"],
         "trained_prescriptions_gy": [56.0, 63.0, 70.0],
-        "trained_gantry_deg": [40.0 * i for i in range(9)],
-        "technique": "IMRT, 9 coplanar 6 MV beams",
+        "technique": "IMRT, 9 coplanar 6 MV beams" + (", and simulated plans for 5 to 11 fields and for arcs" if cohort.beam_sets else ""),
         "steps": state.step,
         "autoencoder_steps": state.autoencoder_step,
         "hours": round(state.seconds / 3600, 2),
