@@ -107,7 +107,7 @@ def volume_stem(path: Path) -> str:
 
 def _segments(path: Path, image: SimpleITK.Image, layer_count: int) -> list[tuple[str, int, int]]:
     """(name, layer, value) of the segments that a Slicer segmentation lists; empty if the file is not one."""
-    found = []
+    found: list[tuple[str, int, int]] = []
     numbers = sorted(int(match[1]) for key in image.GetMetaDataKeys() if (match := re.fullmatch(r"Segment(\d+)_ID", key)))
     for number in numbers:
         texts = {key: _metadata(image, f"Segment{number}_{key}") for key in ("ID", "Name", "Layer", "LabelValue")}

@@ -28,7 +28,7 @@ class Canvas:
 
     def paint(self, solid: Field | Mask, hu: float, name: str | None = None) -> Mask:
         """Give what is inside `solid` and the body a CT number, and keep it as a structure if it has a name."""
-        mask = self.body & (solid if solid.dtype == bool else solid < 0)
+        mask = self.body & (solid.astype(bool) if solid.dtype == bool else solid < 0)
         self.hu[mask] = hu
         if name is not None:
             self.masks[name] = mask
