@@ -35,6 +35,7 @@ WRITER = """
 import itertools, os, signal, sys
 from dataclasses import replace
 from pathlib import Path
+import contourpy
 import matplotlib.pyplot
 import numpy as np
 from dose_prediction.case import Grid
@@ -66,7 +67,7 @@ def rtdose(number):
     write_dose(output, noise + np.float32(number), grid, references, "1.2.6", str(number))
 
 def phantom(number):
-    write_case_as_dicom(output, replace(small_case(), ct_hu=small_case().ct_hu + np.float32(number)))
+    write_case_as_dicom(output, replace(small_case(), ct_hu=small_case().ct_hu + np.float32(number % 500)))
 
 def predict(number):
     assert main(["predict", sys.argv[3], "--output", str(output)], Numbered(number)) == 0
@@ -106,7 +107,7 @@ class Writer:
         """Write the output, which takes that many renamings, and a part of the next; how long that takes is how late a kill can come."""
         started = time.perf_counter()
         self.killed_at_renaming(renamings + 1)
-        self.latest_s = 1.5 * (time.perf_counter() - started)
+        self.latest_s = min(1.5 * (time.perf_counter() - started), 1.5)
 
     def killed_at_a_random_time(self) -> None:
         child = self._begin(step=0)
