@@ -95,7 +95,7 @@ def test_a_worker_with_another_model_is_started_anew_with_its_folder(tmp_path):
     try:
         for count, folder in enumerate(("", str(tmp_path)), start=1):
             process.use_model(folder)
-            process.predict("case", "out", 0, 0, "cpu")
+            process.predict("case", "out", 0, 0, "cpu", ())
             wait_until(lambda: len(heard) == count, 60)  # noqa: B023 - it is waited for within the turn
         assert heard == ["[]", f"['{tmp_path}']"]
     finally:

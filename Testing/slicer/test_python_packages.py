@@ -10,7 +10,7 @@ import types
 import pytest
 import slicer
 
-from DosePredictionLib import PythonPackages as module
+from DosePredictionLib import PythonPackages as python_packages
 from DosePredictionLib.PythonPackages import PythonPackages
 from slicer_bench import message_recorder
 
@@ -36,7 +36,7 @@ def torch_utils(monkeypatch):
 
 @pytest.fixture
 def nothing_there(monkeypatch):
-    monkeypatch.setattr(module, "NEEDED", ("no_such_package",))
+    monkeypatch.setattr(python_packages, "NEEDED", ("no_such_package",))
 
 
 def test_what_is_installed_is_not_missing():
@@ -57,9 +57,9 @@ def test_the_question_names_the_packages_and_a_no_is_a_no():
 
 @pytest.fixture
 def wheels(tmp_path):
-    module.set_wheels_folder(str(tmp_path))
+    python_packages.set_wheels_folder(str(tmp_path))
     yield str(tmp_path)
-    module.set_wheels_folder("")
+    python_packages.set_wheels_folder("")
 
 
 def test_with_a_folder_of_wheels_the_question_says_that_nothing_is_downloaded(wheels):
@@ -86,8 +86,8 @@ def test_wheels_that_do_not_do_are_told_with_their_folder(monkeypatch, wheels):
 
 
 def test_versions_are_told_without_importing_anything(monkeypatch):
-    monkeypatch.setattr(module, "LISTED", ("torch", "no_such_package"))
-    found = module.versions()
+    monkeypatch.setattr(python_packages, "LISTED", ("torch", "no_such_package"))
+    found = python_packages.versions()
     assert found["torch"] == importlib.metadata.version("torch")
     assert found["no_such_package"] == "not installed"
     assert found["Slicer"] == "5.12"
