@@ -54,9 +54,9 @@ def test_validation_cases_are_predicted_better_than_by_physics_alone(released: B
 
 def test_samples_lie_about_the_expected_dose(released: Bundle) -> None:
     case = head_and_neck_phantom()
-    found = predict(case, released, samples=2, device="cpu")
+    found = predict(case, released, samples=4, device="cpu")
     treated = found.dose_gy > 20
     assert found.spread_gy is not None
     for sample in found.samples_gy:
-        assert abs(float((sample - found.dose_gy)[treated].mean())) < 2.0
-        assert 0.3 < float(np.abs(sample - found.dose_gy)[treated].mean()) < 6.0
+        assert abs(float((sample - found.dose_gy)[treated].mean())) < 4.0  # calibrated samples differ as plans do, by a few Gy
+        assert 0.3 < float(np.abs(sample - found.dose_gy)[treated].mean()) < 8.0

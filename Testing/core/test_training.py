@@ -85,7 +85,7 @@ def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(d
     assert bundle.card["training_data"]["cases"] == 2
     assert json.dumps(bundle.card).isascii()
     # Released, its card says what a prediction scores: the same as the last point of the curve, which was taken on the region.
-    found = release.card_entry(release.validate(bundle, data / "validation"))
+    found = release.card_entry(release.validate(bundle, data / "validation", samples=1))
     assert found["cases"] == 1
     assert found["dose_score_gy"] == pytest.approx(curve[-1]["dose_score_gy"], abs=0.05)
     assert found["dvh_score_gy"] == pytest.approx(curve[-1]["dvh_score_gy"], abs=0.1)

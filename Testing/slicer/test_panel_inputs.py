@@ -116,7 +116,7 @@ def test_device_samples_and_seed_reach_the_worker(user, patient, worker):
     user.ui.seedSpinBox.value = 42
     user.press()
     user.wait_for(lambda: worker.names == ["predict"])
-    assert worker.calls[0][3:] == (3, 42, "cpu")
+    assert worker.calls[0][3:] == (3, 42, "cpu", ())
 
 
 def test_settings_and_corrections_come_back_with_a_saved_scene(user, patient, tmp_path):
