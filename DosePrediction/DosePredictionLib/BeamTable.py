@@ -13,7 +13,7 @@ from dose_prediction.case import Arc, Beam, CaseError, describe
 
 from .PlanBeams import PlanBeam, as_arc, as_field, beam_label
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 NAME, KIND, GANTRY, STOP, COLLIMATOR, COUCH, ENERGY = range(7)
 FEWEST_ROWS, MOST_ROWS = 2, 10
@@ -37,12 +37,9 @@ class BeamTable:
         self._beams: tuple[PlanBeam, ...] = ()
         self._combos: list[Any] = []
         self._is_updating = False
-        table.setColumnCount(7)
-        table.setHorizontalHeaderLabels([_("Beam"), _("Kind"), _("Gantry"), _("to"), _("Coll."), _("Couch"), _("MV")])
+        set_headings(table, [_("Beam"), _("Kind"), _("Gantry"), _("to"), _("Coll."), _("Couch"), _("MV")])
         for column, tool_tip in enumerate(_column_tool_tips()):
             table.horizontalHeaderItem(column).setToolTip(tool_tip)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = table.horizontalHeader()
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
         for column, width in ((KIND, 66), (GANTRY, 48), (STOP, 40), (COLLIMATOR, 38), (COUCH, 44), (ENERGY, 44)):

@@ -43,7 +43,7 @@ def put_comparison(parameter_node: Any, request: ComparisonRequest, found: Compa
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", slicer.mrmlScene.GenerateUniqueName(_("DvhComparison")))
     _file_beside(request.dose, chart)
     with slicer.util.NodeModify(chart):
-        set_axes(chart, title, max(one.max_gy for one in (*found.shown, *found.reference)))
+        set_axes(chart, _("Solid: shown, dashed: reference"), max(one.max_gy for one in (*found.shown, *found.reference)))
         for line_style, histograms in (("Solid", found.shown), ("Dash", found.reference)):
             for one in histograms:
                 add_to_chart(chart, _put_line(one, line_style))

@@ -18,7 +18,7 @@ from .DoseNode import DOSE_VOLUME_ATTRIBUTE
 from .ResultDisplay import display_result
 from .Section import PanelView, load_section
 from .Steps import StepGenerator, Steps
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 
 class ComparisonSection:
@@ -30,10 +30,7 @@ class ComparisonSection:
         self._steps: Steps | None = None
         self.ui.referenceSelector.addAttribute("vtkMRMLScalarVolumeNode", DOSE_VOLUME_ATTRIBUTE, "1")
         table = self.ui.changesTable
-        table.setColumnCount(len(COLUMNS))
-        table.setHorizontalHeaderLabels([_("Structure"), _("Metric"), _("Reference"), _("Shown"), _("Change")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Structure"), _("Metric"), _("Reference"), _("Shown"), _("Change")])
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)

@@ -12,7 +12,7 @@ from dose_prediction.dosimetry import ClinicalGoal, GoalError, parse_goal
 
 from .GoalSets import PlanGoal
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 STRUCTURE, METRIC, LIMIT = range(3)
 FEWEST_ROWS, MOST_ROWS = 2, 8
@@ -32,10 +32,7 @@ class GoalSetTable:
         self._table = table
         self._goals: tuple[PlanGoal, ...] = ()
         self._is_updating = False
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Structure"), _("Metric"), _("Limit")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Structure"), _("Metric"), _("Limit")])
         header = table.horizontalHeader()
         for column, width in ((METRIC, 64), (LIMIT, 150)):
             header.setSectionResizeMode(column, qt.QHeaderView.Fixed)

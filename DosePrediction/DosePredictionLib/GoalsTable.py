@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from dose_prediction.dosimetry import GoalResult, Outcome
 
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 COLUMNS = ("Structure", "Goal", "Reached", "Outcome", "Source")
 # Sign and colour of each outcome, readable on light and on dark ground; the words say the same.
@@ -44,10 +44,7 @@ class GoalsTable:
     def __init__(self, table: Any) -> None:
         self.clicked = Signal()
         self._table = table
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Structure"), _("Goal"), _("Reached"), _("Outcome")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Structure"), _("Goal"), _("Reached"), _("Outcome")])
         header = table.horizontalHeader()
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for column in (1, 2, 3):

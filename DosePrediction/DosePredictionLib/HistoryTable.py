@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from .Results import goals_of
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 NAME, GOALS = range(2)
 OUTCOME_COLUMN = 3  # of the goals node
@@ -24,10 +24,7 @@ class HistoryTable:
         self._table = table
         self._results: list[Any] = []
         self._is_updating = False
-        table.setColumnCount(2)
-        table.setHorizontalHeaderLabels([_("Result"), _("Goals met")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Result"), _("Goals met")])
         header = table.horizontalHeader()
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
         header.setSectionResizeMode(GOALS, qt.QHeaderView.ResizeToContents)

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from .Isodose import MOST_PERCENT, IsodoseLevel
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 SHOWN, COLOUR, PERCENT, DOSE = range(4)
 
@@ -23,10 +23,7 @@ class IsodoseTable:
         self._levels: tuple[IsodoseLevel, ...] = ()
         self._prescription_gy: float | None = None
         self._is_updating = False
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Show"), "", _("% of prescription"), _("Gy")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Show"), "", _("% of prescription"), _("Gy")])
         header = table.horizontalHeader()
         header.setSectionResizeMode(PERCENT, qt.QHeaderView.Stretch)
         header.setSectionResizeMode(DOSE, qt.QHeaderView.Stretch)

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from .DoseNode import DOSE_UNIT
 from .DvhTables import D_COLUMNS
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 # The metrics node's columns, and how the panel heads them; doses are in Gy.
 D98, D95, D50, D2, D_SMALL = D_COLUMNS
@@ -23,10 +23,7 @@ class MetricsTable:
     def __init__(self, table: Any) -> None:
         self.clicked = Signal()
         self._table = table
-        table.setColumnCount(1 + len(FIGURES))
-        table.setHorizontalHeaderLabels([_("Structure"), *(heading for _column, heading in FIGURES)])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Structure"), *(heading for _column, heading in FIGURES)])
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)

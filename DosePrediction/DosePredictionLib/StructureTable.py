@@ -15,7 +15,7 @@ from .SegmentMeasures import SegmentMeasure
 from .SegmentRoles import SegmentRow
 from .Signal import Signal
 from .StructureFindings import Finding
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 COLOUR, NAME, ROLE, PRESCRIPTION, VOLUME = range(5)
 FEWEST_ROWS, MOST_ROWS = 3, 14
@@ -52,10 +52,7 @@ class StructureTable:
         self._choices: list[Choice] = []
         self._combos: list[Any] = []
         self._is_updating = False
-        table.setColumnCount(5)
-        table.setHorizontalHeaderLabels(["", _("Structure"), _("Role"), _("Gy"), _("cc")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, ["", _("Structure"), _("Role"), _("Gy"), _("cc")])
         header = table.horizontalHeader()
         for column, width in ((COLOUR, 24), (ROLE, 132), (PRESCRIPTION, 48), (VOLUME, 46)):
             header.setSectionResizeMode(column, qt.QHeaderView.Fixed)

@@ -13,7 +13,7 @@ from dose_prediction.case import DoseGoal, RoleKind
 
 from .SegmentRoles import SegmentRow
 from .Signal import Signal
-from .TableHeight import ROW_HEIGHT, fit_height
+from .TableLayout import fit_height, set_headings
 
 WISH, NOW, SLIDER, LIMIT = range(4)
 METRICS = ("mean", "max")
@@ -44,10 +44,7 @@ class WhatIfTable:
         self._wishes: tuple[Wish, ...] = ()
         self._sliders: list[Any] = []
         self._is_updating = False
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Organ"), _("Now (Gy)"), _("At most"), _("Gy")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_headings(table, [_("Organ"), _("Now (Gy)"), _("At most"), _("Gy")])
         header = table.horizontalHeader()
         header.setSectionResizeMode(WISH, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(SLIDER, qt.QHeaderView.Stretch)

@@ -8,6 +8,9 @@ and the point passes with gamma <= 1.  The evaluated dose is taken as trilinear 
 of eight voxels, as Ju et al. (Med Phys 35, 879-887, 2008) do with tetrahedra, not at sampled points: no step size enters, and gamma is not too
 large for want of samples.  Cells come in order of their distance; those that can hold no smaller value (by their distance, by the range of their
 doses, by their steepest gradient) are passed over.
+
+Where the dose changes by many criteria within one voxel, as in white noise, the search may end in a local minimum of a cell, and gamma come out too
+large; doses of plans are far smoother.
 """
 
 from __future__ import annotations

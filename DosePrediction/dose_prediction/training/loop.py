@@ -103,7 +103,7 @@ def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSetting
     state = load_checkpoint(output, network, average, optimiser) if resume else TrainingState()
     precision = working_precision(processes.device)
 
-    _train_autoencoder(network, average, cohort.cases, state, settings, processes.device, precision)
+    _train_autoencoder(network, average, Cohort(cohort.cases, [], []), state, settings, processes, precision)
     network.autoencoder.requires_grad_(False)
     losses_of: nn.Module = TrainingStep(network, settings, processes.device, precision)
     if processes.count > 1:
@@ -199,22 +199,22 @@ def model_card(cohort: Cohort, state: TrainingState, settings: TrainingSettings)
 def _train_autoencoder(
     network: ADDiffDose,
     average: ADDiffDose,
-    cases: list[TrainingCase],
+    cohort: Cohort,
     state: TrainingState,
     settings: TrainingSettings,
-    device: torch.device,
+    processes: Processes,
     precision: torch.dtype,
 ) -> None:
-    """Short, and the same in every process."""
+    """Short, on the cases themselves, and the same in every process."""
     optimiser = torch.optim.Adam(network.autoencoder.parameters(), lr=settings.autoencoder_learning_rate)
-    progress = tqdm(range(state.autoencoder_step, settings.autoencoder_steps), desc="CT autoencoder", unit="step", mininterval=10)
+    progress = _progress(range(state.autoencoder_step, settings.autoencoder_steps), "CT autoencoder", settings.autoencoder_steps, processes)
     for step in progress:
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        case = Cohort(cases, [], []).drawn(step, settings, generator)
-        ct = padded(torch.from_numpy(case.volumes[:1]).float())[None].to(device, memory_format=torch.channels_last_3d)
+        case = cohort.drawn(step, settings, generator)
+        ct = padded(torch.from_numpy(case.volumes[:1]).float())[None].to(processes.device, memory_format=torch.channels_last_3d)
         for group in optimiser.param_groups:
             group["lr"] = settings.autoencoder_learning_rate * 0.5 * (1 + math.cos(math.pi * step / settings.autoencoder_steps))
-        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+        with torch.autocast(processes.device.type, precision, enabled=precision is not torch.float32):
             reconstruction, divergence = network.autoencoder(ct, generator)
             loss = autoencoder_loss(reconstruction.float(), ct, divergence.float())
         loss.backward()

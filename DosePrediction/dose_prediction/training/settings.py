@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class TrainingSettings:
     """Shares are of the training steps, 0 to 1; each draw of a step is made by its own seed."""
 
-    steps: int = 15_000
+    steps: int = 14_500
     cases_per_step: int = 1  # over all processes together
     autoencoder_steps: int = 500
     learning_rate: float = 8e-4
@@ -21,8 +21,8 @@ class TrainingSettings:
     expected_share: float = 0.65  # at the infinite noise level
     goal_share: float = 0.25  # with some of the plan's own doses as goals
     posed_share: float = 0.75  # with the case turned, zoomed and shifted
-    beam_sets_share: float = 0.3  # on plans for other beams, where there are any
-    dvh_weight: float = 0.3
+    beam_sets_share: float = 0.25  # on plans for other beams, where there are any
+    dvh_weight: float = 0.5
     noise_weight: float = 0.6
     validate_every: int = 500
     checkpoint_every: int = 250
