@@ -47,9 +47,22 @@ def report_exception(kind: type[BaseException], value: BaseException, trace: Tra
 def signal_signatures(sender: QtCore.QObject, name: str) -> list[str]:
     """Signatures of the signal `name`, longest first, as C++ spells them: "currentNodeChanged(vtkMRMLNode*)"."""
     meta = sender.metaObject()
-    methods = [meta.method(index) for index in range(meta.methodCount())]
-    signals = [method for method in methods if method.methodType() == QtCore.QMetaMethod.Signal and bytes(method.name().data()).decode() == name]
-    return sorted({_signature(method) for method in signals}, key=lambda signature: -_arity_of_signature(signature))
+    key = type(sender), meta.className(), meta.methodCount()
+    if key not in _signals_of_class:
+        _signals_of_class[key] = _signals(meta)
+    return _signals_of_class[key].get(name, [])
+
+
+_signals_of_class: dict[tuple[type, str, int], dict[str, list[str]]] = {}  # asked for at every look at an attribute
+
+
+def _signals(meta: QtCore.QMetaObject) -> dict[str, list[str]]:
+    """The signatures of every signal, by its name, longest first."""
+    found: dict[str, set[str]] = {}
+    for method in (meta.method(index) for index in range(meta.methodCount())):
+        if method.methodType() == QtCore.QMetaMethod.Signal:
+            found.setdefault(bytes(method.name().data()).decode(), set()).add(_signature(method))
+    return {name: sorted(signatures, key=lambda signature: -_arity_of_signature(signature)) for name, signatures in found.items()}
 
 
 def _signature(method: QtCore.QMetaMethod) -> str:

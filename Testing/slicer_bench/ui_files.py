@@ -9,6 +9,9 @@ from PySide6 import QtCore, QtUiTools, QtWidgets
 
 from . import pythonqt_signals
 
+# PySide keeps registered classes for every loader to come, and takes longer over each that is registered again.
+_registered: set[type[QtWidgets.QWidget]] = set()
+
 
 class UiFileError(RuntimeError):
     """A Designer file that Slicer, or the bench, could not load as it is written."""
@@ -21,7 +24,9 @@ class UiLoader(QtUiTools.QUiLoader):
         super().__init__(parent)
         self._custom_widgets = custom_widgets
         for widget_class in custom_widgets.values():
-            self.registerCustomWidget(widget_class)
+            if widget_class not in _registered:
+                self.registerCustomWidget(widget_class)
+                _registered.add(widget_class)
 
     def load(self, device: QtCore.QIODevice, parent: QtWidgets.QWidget | None = None) -> QtWidgets.QWidget:
         root = ElementTree.fromstring(bytes(device.readAll().data()))
