@@ -112,7 +112,7 @@ def load_dicom(user: Photographer) -> None:
     from dose_prediction.dicom import write_case_as_dicom
     from dose_prediction.phantom import head_and_neck_phantom
 
-    user.panel.parameters.segmentation.GetDisplayNode().SetVisibility(False)
+    user.slicer.mrmlScene.Clear()
     with tempfile.TemporaryDirectory() as folder:
         write_case_as_dicom(Path(folder) / "phantom_dicom", head_and_neck_phantom())
         before = Path.cwd()
