@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dose_prediction.case import Beam, PlanCase, Role, Structure
+from dose_prediction.case import Arc, Beam, PlanCase, Role, Structure, static_fields
 from dose_prediction.model.condition import (
     CHANNELS,
+    FIRST_NUMBER,
     TOKEN_KINDS,
     DoseGoal,
     goal_tokens,
@@ -78,6 +79,16 @@ def test_a_token_for_each_prescription_beam_and_goal() -> None:
     goals = goal_tokens([DoseGoal("Parotid_L", "mean", 26.0), DoseGoal("SpinalCord", "max", 45.0)])
     assert goals.shape == (2, tokens.shape[1])
     assert goal_tokens([]).shape == (0, tokens.shape[1])
+
+
+def test_the_site_token_tells_vmat_from_imrt_and_nothing_else_does() -> None:
+    case = water_case()
+    region = planning_region(case)
+    arc = Arc(181, 179)
+    vmat, imrt = plan_tokens(region, (arc,)), plan_tokens(region, static_fields((arc,)))
+    assert vmat.shape == imrt.shape
+    assert np.argwhere(vmat != imrt).tolist() == [[0, FIRST_NUMBER + 1]]
+    assert vmat[0, FIRST_NUMBER + 1] == 1 and imrt[0, FIRST_NUMBER + 1] == 0
 
 
 def test_padding_brings_every_axis_to_a_multiple_of_sixteen_and_keeps_the_rest() -> None:

@@ -26,7 +26,7 @@ def features_of(case: PlanCase) -> Features:
     """The features look at no dose, so that none is computed."""
     region = planning_region(case)
     nothing = np.zeros(region.grid.shape, np.float32)
-    return features(volume_channels(region, PhysicsPrior(nothing, nothing, torch.zeros(0))), plan_tokens(region, case.fields))
+    return features(volume_channels(region, PhysicsPrior(nothing, nothing, torch.zeros(0))), plan_tokens(region, case.beams))
 
 
 def doubts(case: PlanCase) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_prediction.case import Beam, DoseGoal
+from dose_prediction.case import Arc, Beam, DoseGoal, static_fields
 from dose_prediction.physics.prior import PhysicsPrior
 from dose_prediction.region import PlanningRegion
 
@@ -54,13 +54,14 @@ def volume_channels(region: PlanningRegion, prior: PhysicsPrior) -> NDArray[np.f
     return volumes
 
 
-def plan_tokens(region: PlanningRegion, beams: Sequence[Beam]) -> NDArray[np.float32]:
-    """Tokens (n, TOKEN_SIZE): site, voxel size, a token a prescription and a beam.  `goal_tokens` may follow them."""
-    tokens = [_token("site", None, 1.0), _token("voxel", None, *(spacing / 5.0 for spacing in region.grid.spacing_mm))]
+def plan_tokens(region: PlanningRegion, beams: Sequence[Beam | Arc]) -> NDArray[np.float32]:
+    """Tokens (n, TOKEN_SIZE): site with the technique, voxel size, a token a prescription and a static field.  `goal_tokens` may follow them."""
+    is_vmat = any(isinstance(beam, Arc) for beam in beams)
+    tokens = [_token("site", None, 1.0, is_vmat), _token("voxel", None, *(spacing / 5.0 for spacing in region.grid.spacing_mm))]
     for rank, target in enumerate(region.targets):
         litres = float(target.fraction.sum()) * region.grid.voxel_volume_mm3 / 1e6
         tokens.append(_token("prescription", len(ORGANS) + min(rank, TARGET_RANKS - 1), target.prescription_gy / DOSE_SCALE_GY, litres))
-    for beam in beams:
+    for beam in static_fields(beams):
         gantry, couch = np.deg2rad([beam.gantry_deg, beam.couch_deg])
         tokens.append(_token("beam", None, np.sin(gantry), np.cos(gantry), np.sin(couch), np.cos(couch), beam.energy_mv / 10.0))
     return np.stack(tokens)

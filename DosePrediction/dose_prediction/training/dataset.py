@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dose_prediction import openkbp
-from dose_prediction.case import Beam, CaseError
+from dose_prediction.case import Arc, Beam, CaseError
 from dose_prediction.cohort import run_each
 from dose_prediction.model.condition import CHANNELS, FIRST_ORGAN, ORGANS, plan_tokens, volume_channels
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
@@ -104,17 +104,17 @@ def _prepare(job: Job) -> None:
     region = planning_region(case)
     prior = physics_prior(region, trace_beams(case, region), PlanObjective())
     wanted = onto_region(reference.dose_gy, case, region)
-    store_case(file, region, prior, wanted, case.fields)
+    store_case(file, region, prior, wanted, case.beams)
 
 
-def store_case(file: Path, region: PlanningRegion, prior: PhysicsPrior, wanted_gy: NDArray[np.float32], fields: Sequence[Beam]) -> None:
-    """Write a `TrainingCase` that is to learn the dose `wanted_gy` (z, y, x) of the plan's static fields."""
+def store_case(file: Path, region: PlanningRegion, prior: PhysicsPrior, wanted_gy: NDArray[np.float32], beams: Sequence[Beam | Arc]) -> None:
+    """Write a `TrainingCase` that is to learn the dose `wanted_gy` (z, y, x) of the plan's beams."""
     residual = np.where(region.body, (wanted_gy - prior.dose_gy) / RESIDUAL_SCALE_GY, 0)
     with whole_file(file) as unfinished:
         np.savez(
             unfinished,
             volumes=volume_channels(region, prior).astype(STORED),
             residual=residual.astype(STORED),
-            tokens=plan_tokens(region, fields),
+            tokens=plan_tokens(region, beams),
             voxel_mm3=np.float64(region.grid.voxel_volume_mm3),
         )
