@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, describe
 
-from .PlanBeams import PlanBeam, as_arc, as_field, beam_label
+from .PlanBeams import ENERGIES, Energy, PlanBeam, as_arc, as_field, beam_label, energy_of, with_energy
 from .Signal import Signal
 from .TableLayout import fit_height, set_headings
 
@@ -36,13 +36,14 @@ class BeamTable:
         self._table = table
         self._beams: tuple[PlanBeam, ...] = ()
         self._combos: list[Any] = []
+        self._energies: list[EnergyChoice] = []
         self._is_updating = False
         set_headings(table, [_("Beam"), _("Kind"), _("Gantry"), _("to"), _("Coll."), _("Couch"), _("MV")])
         for column, tool_tip in enumerate(_column_tool_tips()):
             table.horizontalHeaderItem(column).setToolTip(tool_tip)
         header = table.horizontalHeader()
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
-        for column, width in ((KIND, 66), (GANTRY, 48), (STOP, 40), (COLLIMATOR, 38), (COUCH, 44), (ENERGY, 44)):
+        for column, width in ((KIND, 66), (GANTRY, 46), (STOP, 40), (COLLIMATOR, 38), (COUCH, 44), (ENERGY, 60)):
             header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
             table.setColumnWidth(column, width)
         table.cellChanged.connect(self._on_cell_changed)
@@ -69,9 +70,9 @@ class BeamTable:
 
     def _build(self, count: int) -> None:
         self._table.setRowCount(count)
-        self._combos = self._combos[:count]
+        self._combos, self._energies = self._combos[:count], self._energies[:count]
         for row in range(len(self._combos), count):
-            for column in (NAME, GANTRY, STOP, COLLIMATOR, COUCH, ENERGY):
+            for column in (NAME, GANTRY, STOP, COLLIMATOR, COUCH):
                 self._table.setItem(row, column, qt.QTableWidgetItem())
             combo = qt.QComboBox()
             for text in (_("Field"), _("Arc ↻"), _("Arc ↺")):
@@ -80,6 +81,8 @@ class BeamTable:
             combo.toolTip = _("A static field, or an arc clockwise (↻, towards larger gantry angles) or counter-clockwise (↺)")
             self._table.setCellWidget(row, KIND, combo)
             self._combos.append(combo)
+            self._energies.append(EnergyChoice(self._energy_slot(row)))
+            self._table.setCellWidget(row, ENERGY, self._energies[row].combo)
         fit_height(self._table, FEWEST_ROWS, MOST_ROWS)
 
     def _update(self, row: int, one: PlanBeam) -> None:
@@ -97,11 +100,7 @@ class BeamTable:
             item.setFlags(selectable | qt.Qt.ItemIsEditable if attribute else selectable)
             item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             item.setToolTip(self._table.horizontalHeaderItem(column).toolTip())
-        energy = self._table.item(row, ENERGY)
-        energy.setText(f"{beam.energy_mv:g}" + ("" if beam.is_flattened else " FFF"))
-        energy.setFlags(selectable)
-        energy.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-        energy.setToolTip(self._table.horizontalHeaderItem(ENERGY).toolTip())
+        self._energies[row].show(energy_of(beam))
 
     def _kind_slot(self, row: int) -> Callable[[int], None]:
         def on_kind_changed(kind: int) -> None:
@@ -109,6 +108,12 @@ class BeamTable:
                 self._change(row, lambda beam: as_field(beam) if kind == FIELD else as_arc(beam, kind == CLOCKWISE))
 
         return on_kind_changed
+
+    def _energy_slot(self, row: int) -> Callable[[Energy], None]:
+        def on_energy_chosen(energy: Energy) -> None:
+            self._change(row, lambda beam: with_energy(beam, energy))
+
+        return on_energy_chosen
 
     def _on_cell_changed(self, row: int, column: int) -> None:
         if self._is_updating:
@@ -137,6 +142,29 @@ class BeamTable:
         self.edited.emit((*self._beams[:row], one, *self._beams[row + 1 :]))
 
 
+class EnergyChoice:
+    """A combo box of the energies that there are beam data for; another that a beam has comes on top.  `on_chosen(energy)` when the user chooses."""
+
+    def __init__(self, on_chosen: Callable[[Energy], None]) -> None:
+        self.combo = qt.QComboBox()
+        self.combo.toolTip = _("Nominal photon energy of this beam in MV; FFF is without flattening filter")
+        self._on_chosen = on_chosen
+        self._choices: tuple[Energy, ...] = ()
+        self.combo.connect("activated(int)", self._on_activated)
+
+    def show(self, energy: Energy) -> None:
+        choices = ENERGIES if energy in ENERGIES else (*ENERGIES, energy)
+        if choices != self._choices:
+            self._choices = choices
+            self.combo.clear()
+            for energy_mv, is_flattened in choices:
+                self.combo.addItem(f"{energy_mv:g}" + ("" if is_flattened else " FFF"))
+        self.combo.currentIndex = choices.index(energy)
+
+    def _on_activated(self, index: int) -> None:
+        self._on_chosen(self._choices[index])
+
+
 def _column_tool_tips() -> tuple[str, ...]:
     return (
         _("Name of the beam; a beam that is not ticked is left out"),
@@ -145,7 +173,7 @@ def _column_tool_tips() -> tuple[str, ...]:
         _("Gantry angle in degrees where an arc ends"),
         _("Collimator angle in degrees (IEC 61217)"),
         _("Couch angle in degrees (IEC 61217: counter-clockwise seen from above)"),
-        _("Nominal energy in MV, one for the whole plan: choose it below"),
+        _("Nominal photon energy in MV; choose one for all beams below"),
     )
 
 

@@ -9,16 +9,12 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from dose_prediction.case import TEMPLATES, Beam, CaseError, check_beams, equispaced_beams, parse_beams
-from dose_prediction.case.beam_notation import energy_in_words
 
 from .BeamTable import BeamTable
 from .Parameters import Parameters
-from .PlanBeams import PlanBeam, all_on, as_arc
+from .PlanBeams import ENERGIES, PlanBeam, all_on, as_arc, energy_of, energy_text, with_energy
 from .Section import PanelView, load_section
 from .StructureTable import DOUBTFUL, PREVENTS
-
-# Those that there are beam data for, with flattening filter.
-ENERGIES_MV = (6.0,)
 
 
 class BeamsSection:
@@ -35,8 +31,9 @@ class BeamsSection:
         ui.templateComboBox.addItem(_("Template…"))
         for template in TEMPLATES:
             ui.templateComboBox.addItem(_(template.name))
-        for energy_mv in ENERGIES_MV:
-            ui.energyComboBox.addItem(f"{energy_mv:g} MV")
+        ui.energyComboBox.addItem(_("Energy of all…"))
+        for energy in ENERGIES:
+            ui.energyComboBox.addItem(energy_text(energy))
         ui.templateComboBox.connect("activated(int)", self._on_template)
         ui.energyComboBox.connect("activated(int)", self._on_energy)
         ui.equispacedButton.clicked.connect(self._on_equispaced)
@@ -71,16 +68,14 @@ class BeamsSection:
             return ()
 
     def _show_energy(self, beams: tuple[PlanBeam, ...]) -> None:
-        energies = {energy_in_words(one.beam) for one in beams}
-        combo = self.ui.energyComboBox
-        combo.currentIndex = combo.findText(energies.pop()) if len(energies) == 1 else -1
+        """The energy of all beams; "Energy of all…" where they differ, or have one without beam data."""
+        energies = {energy_of(one.beam) for one in beams}
+        index = self.ui.energyComboBox.findText(energy_text(energies.pop())) if len(energies) == 1 else 0
+        self.ui.energyComboBox.currentIndex = max(index, 0)
 
     def _sentences(self, beams: tuple[PlanBeam, ...]) -> str:
         """What was refused, what is missing, and what should be looked at twice."""
         problem = self._parameters.beams_problem if self._parameters else ""
-        energies = sorted({energy_in_words(one.beam) for one in beams if one.is_on})
-        if not problem and len(energies) > 1:
-            problem = _("The beams have different energies ({energies}); choose one for all.").format(energies=", ".join(energies))
         lines = [f"{PREVENTS} {sentence}" for sentence in (self._refused, problem) if sentence]
         lines += [f"{DOUBTFUL} {sentence}" for sentence in check_beams(tuple(one.beam for one in beams if one.is_on))]
         return "\n".join(lines)
@@ -96,7 +91,7 @@ class BeamsSection:
         self.ui.beamsLabel.visible = True
 
     def _try(self, beams: Callable[[], tuple[Any, ...]]) -> None:
-        """Take these beams in place of all, with the plan's energy; or say why not."""
+        """Take these beams in place of all, with the energy of the first; or say why not."""
         try:
             found = beams()
         except CaseError as error:
@@ -106,7 +101,7 @@ class BeamsSection:
 
     def _with_energy(self, beam: Any) -> Any:
         present = self._beams()
-        return replace(beam, energy_mv=present[0].beam.energy_mv, is_flattened=present[0].beam.is_flattened) if present else beam
+        return with_energy(beam, energy_of(present[0].beam)) if present else beam
 
     def _on_template(self, index: int) -> None:
         if index > 0:
@@ -120,7 +115,8 @@ class BeamsSection:
         self._try(lambda: parse_beams(self.ui.anglesLineEdit.text))
 
     def _on_energy(self, index: int) -> None:
-        self._set(tuple(replace(one, beam=replace(one.beam, energy_mv=ENERGIES_MV[index], is_flattened=True)) for one in self._beams()))
+        if index > 0:
+            self._set(tuple(replace(one, beam=with_energy(one.beam, ENERGIES[index - 1])) for one in self._beams()))
 
     def _add(self, beam: Any) -> None:
         beams = self._beams()

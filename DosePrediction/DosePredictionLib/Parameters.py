@@ -10,7 +10,7 @@ from dose_prediction.case import Arc, Beam, CaseError, equispaced_beams, parse_b
 
 from .GoalSets import DEFAULT_SET, PlanGoals, goals_as_text, goals_from_text
 from .IsocentrePoint import ISOCENTRE_ROLE, Point, point_mm
-from .PlanBeams import PlanBeam, all_on, beams_as_text, beams_from_text
+from .PlanBeams import PlanBeam, all_on, beams_as_text, beams_from_text, energies_problem
 from .Results import goals_of
 
 CT_ROLE = "CT"
@@ -92,7 +92,7 @@ class Parameters:
         except CaseError as error:
             return str(error)
         if any(one.is_on for one in beams):
-            return ""
+            return energies_problem(beams)
         return _("Every beam is switched off; switch one on.") if beams else _("The plan has no beam; add one, or choose a template.")
 
     @property

@@ -8,8 +8,13 @@ from dataclasses import dataclass, replace
 from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, beams_as_json, beams_from_json
+from dose_prediction.case.beam_notation import energy_in_words
+from dose_prediction.physics.machine import PHOTON_FILES
 
 IS_ON = "is_on"
+Energy = tuple[float, bool]
+"""Nominal energy in MV, and whether there is a flattening filter."""
+ENERGIES: tuple[Energy, ...] = tuple(PHOTON_FILES)  # those that there are beam data for
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,28 @@ def beams_from_text(text: str) -> tuple[PlanBeam, ...]:
 def beam_label(number: int, beam: Beam | Arc) -> str:
     """What a beam is called: its name, or its number in the table from 1 on."""
     return beam.name or (_("Arc {number}") if isinstance(beam, Arc) else _("Field {number}")).format(number=number)
+
+
+def energy_of(beam: Beam | Arc) -> Energy:
+    return beam.energy_mv, beam.is_flattened
+
+
+def with_energy(beam: Beam | Arc, energy: Energy) -> Beam | Arc:
+    return replace(beam, energy_mv=energy[0], is_flattened=energy[1])
+
+
+def energy_text(energy: Energy) -> str:
+    """The energy with its unit: "6 MV", "10 MV FFF"."""
+    return energy_in_words(with_energy(Beam(0.0), energy))
+
+
+def energies_problem(beams: tuple[PlanBeam, ...]) -> str:
+    """Which energies of the beams that are on there are no beam data for, as a sentence; empty if there are for all."""
+    unknown = sorted({energy_of(one.beam) for one in beams if one.is_on} - set(ENERGIES))
+    if not unknown:
+        return ""
+    names = [", ".join(map(energy_text, energies)) for energies in (unknown, ENERGIES)]
+    return _("There are no beam data for {unknown}; choose one of: {known}.").format(unknown=names[0], known=names[1])
 
 
 def as_field(beam: Beam | Arc) -> Beam:

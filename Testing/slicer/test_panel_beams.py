@@ -11,8 +11,9 @@ import slicer
 from dose_prediction.case import TEMPLATES, Arc, Beam, check_beams, equispaced_beams
 from dose_prediction.case_files import read_case
 from dose_prediction.physics.machine import photon_machine
-from DosePredictionLib.BeamsSection import ENERGIES_MV, BeamsSection
+from DosePredictionLib.BeamsSection import BeamsSection
 from DosePredictionLib.Parameters import Parameters
+from DosePredictionLib.PlanBeams import ENERGIES
 
 NAME, KIND, GANTRY, STOP, COLLIMATOR, COUCH, ENERGY = range(7)
 
@@ -29,7 +30,8 @@ def rows(user):
             table.item(row, NAME).checkState() == qt.Qt.Checked,
             table.item(row, NAME).text(),
             table.cellWidget(row, KIND).currentText,
-            *(table.item(row, column).text() for column in (GANTRY, STOP, COLLIMATOR, COUCH, ENERGY)),
+            *(table.item(row, column).text() for column in (GANTRY, STOP, COLLIMATOR, COUCH)),
+            table.cellWidget(row, ENERGY).currentText,
         )
         for row in range(table.rowCount)
     ]
@@ -192,18 +194,39 @@ def test_warnings_about_beams_are_shown_and_do_not_prevent(user, patient):
     assert user.button.enabled
 
 
-def test_beams_of_different_energies_are_told_and_one_energy_is_chosen_for_all(user):
-    node = user.panel.parameters.node
-    node.SetParameter("Beams", json.dumps([{"gantry_deg": 0, "energy_mv": 10}, {"gantry_deg": 90}]))
-    assert [row[7] for row in rows(user)] == ["10", "6"]
-    assert "different energies (10 MV, 6 MV)" in beams_ui(user).beamsLabel.text
+def test_each_beam_has_its_own_energy_which_reaches_the_case(user, patient, worker):
+    user.select(patient)
+    set_angles(user, "0, 90")
+    choose(beams_ui(user).beamsTable.cellWidget(1, ENERGY), "10")
+    assert [row[7] for row in rows(user)] == ["6", "10"]
+    assert beams_ui(user).beamsLabel.isHidden()
+    assert beams_ui(user).energyComboBox.currentText == "Energy of all…"
+    assert predicted_beams(user, worker) == (Beam(0), Beam(90, energy_mv=10))
+
+
+def test_one_energy_is_chosen_for_all_beams_and_kept_by_templates_and_new_beams(user):
+    set_angles(user, "0, 90")
+    choose(beams_ui(user).energyComboBox, "10 MV")
+    assert [row[7] for row in rows(user)] == ["10", "10"]
+    choose(beams_ui(user).templateComboBox, "4-field box")
+    beams_ui(user).addArcButton.click()
+    assert [row[7] for row in rows(user)] == ["10"] * 5
+    assert beams_ui(user).energyComboBox.currentText == "10 MV"
+
+
+def test_an_energy_without_beam_data_is_shown_and_prevents_with_the_remedy(user, patient):
+    user.select(patient)
+    user.panel.parameters.node.SetParameter("Beams", json.dumps([{"gantry_deg": 0, "energy_mv": 18, "is_flattened": False}, {"gantry_deg": 90}]))
+    assert [row[7] for row in rows(user)] == ["18 FFF", "6"]
+    assert "There are no beam data for 18 MV FFF; choose one of: 6 MV, 10 MV" in user.reasons
+    assert "18 MV FFF" in beams_ui(user).beamsLabel.text
     choose(beams_ui(user).energyComboBox, "6 MV")
     assert user.panel.parameters.beams == (Beam(0), Beam(90))
-    assert beams_ui(user).beamsLabel.isHidden()
+    assert user.button.enabled
 
 
 def test_every_energy_that_can_be_chosen_has_beam_data():
-    assert [photon_machine(energy_mv).energy_mv for energy_mv in ENERGIES_MV] == list(ENERGIES_MV)
+    assert [photon_machine(*energy).energy_mv for energy in ENERGIES] == [energy_mv for energy_mv, _is_flattened in ENERGIES]
 
 
 def test_beams_and_what_is_off_come_back_with_a_saved_scene(user, patient, tmp_path):
