@@ -16,7 +16,7 @@ SLICER_SIDE = ("slicer", "qt", "ctk", "vtk", "DosePredictionLib", "DosePredictio
 # report, ...) is the top.
 LAYERS = (
     ("case", "cohort", "output_files", "resources", "device", "progress", "model_files"),
-    ("nrrd_header", "volumes", "region", "anatomies"),
+    ("nrrd_header", "volumes", "contours", "region", "anatomies"),
     ("segmentation_files", "openkbp", "dicom"),
     ("case_files", "dose_files", "phantom", "dosimetry", "physics"),
     ("model",),

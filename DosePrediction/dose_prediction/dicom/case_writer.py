@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
 from dose_prediction.case import CaseError, PlanCase, RoleKind, Structure
-from dose_prediction.dicom.contours import Polygon, outlines
+from dose_prediction.contours import Polygon, outlines
 from dose_prediction.dicom.elements import decimal, decimals
 from dose_prediction.dicom.instances import DicomReferences, item, new_instance, reference, sequence, short, write
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dose_prediction.dicom.contours import area, filled, outlines
+from dose_prediction.case import CaseError, Grid
+from dose_prediction.contours import area, filled, outlines, polygons_to_mask
 
 SHAPE = (200, 220)
 
@@ -69,3 +70,42 @@ def test_outlines_of_any_mask_give_the_mask_back(seed, rows, columns, density):
 
 def test_the_area_of_an_l_shape():
     assert area(np.array([[0, 0], [4, 0], [4, 1], [1, 1], [1, 3], [0, 3]])) == pytest.approx(6.0)
+
+
+# Stacks of contours in the patient
+
+GRIDS = {
+    "head first, supine": Grid((30, 60, 70), (-40.0, -25.0, 100.0), (1.1, 0.9, 2.5)),
+    "feet first, prone": Grid((30, 60, 70), (40.0, 25.0, 100.0), (0.9, 1.1, 2.5), ((1.0, 0, 0), (0, -1.0, 0), (0, 0, -1.0))),
+    "left-handed": Grid((30, 60, 70), (-40.0, -25.0, 100.0), (1.1, 0.9, 2.5), ((1.0, 0, 0), (0, 1.0, 0), (0, 0, -1.0))),
+    "coronal": Grid((30, 60, 70), (-40.0, -25.0, 100.0), (1.1, 0.9, 2.5), ((1.0, 0, 0), (0, 0, 1.0), (0, -1.0, 0))),
+    "oblique": Grid((30, 60, 70), (-40.0, -25.0, 100.0), (1.1, 0.9, 2.5), ((0.6, -0.8, 0), (0.64, 0.48, -0.6), (0.48, 0.36, 0.8))),
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS.keys())
+def test_an_ellipsoid_lies_where_it_was_drawn_whatever_the_grid(grid):
+    """Contours are given in the patient; whichever way the slices lie, the mask has their volume and their middle."""
+    semi_mm, middle = np.array([20.0, 24.0, 18.0]), np.array([15.2, 28.6, 34.3])  # slice, row, column
+    drawn, drawn_mm3 = [], 0.0
+    for index in range(grid.shape[0]):
+        part = 1 - ((index - middle[0]) * 2.5 / semi_mm[0]) ** 2
+        if part > 0:
+            ring = circle(1.0, (0.0, 0.0)) * np.sqrt(part) * semi_mm[:0:-1] / grid.spacing_mm[:2] + middle[:0:-1]
+            drawn.append(grid.world_from_index(np.column_stack([np.full(len(ring), index), ring[:, ::-1]])))
+            drawn_mm3 += area(ring) * grid.voxel_volume_mm3
+    mask = polygons_to_mask(drawn, grid, "Ellipsoid")
+    assert mask.sum() * grid.voxel_volume_mm3 == pytest.approx(drawn_mm3, rel=0.01)
+    assert np.argwhere(mask).mean(axis=0) == pytest.approx(middle, abs=0.15)
+
+
+def test_a_structure_without_contours_has_no_voxels():
+    assert not polygons_to_mask([], GRIDS["oblique"], "Nothing").any()
+
+
+def test_contours_across_the_slices_are_refused():
+    square = np.array([[-20.0, -10.0, 110.0], [-20.0, 10.0, 110.0], [-20.0, 10.0, 130.0], [-20.0, -10.0, 130.0]])
+    with pytest.raises(CaseError, match="'Cord' reaches over 20.0 mm across the CT's slices"):
+        polygons_to_mask([square], GRIDS["left-handed"], "Cord")
+    with pytest.raises(CaseError, match="corners of shape \\(4, 2\\); give finite x, y and z"):
+        polygons_to_mask([square[:, :2]], GRIDS["left-handed"], "Cord")
