@@ -114,6 +114,9 @@ def _install_torch() -> str:
 
 def _install(names: list[str]) -> None:
     if importlib.util.find_spec("slicer.packaging") is not None:  # Slicer 5.12 and later
-        importlib.import_module("slicer.packaging").pip_ensure(names, prompt_install=False, requester="DosePrediction")
+        from packaging.requirements import Requirement
+
+        requirements = [Requirement(name) for name in names]  # its first versions take no texts
+        importlib.import_module("slicer.packaging").pip_ensure(requirements, prompt_install=False, requester="DosePrediction")
     else:
         slicer.util.pip_install(" ".join(names))

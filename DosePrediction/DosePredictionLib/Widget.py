@@ -314,6 +314,8 @@ class Panel(VTKObservationMixin):
         if not self._packages.ask(missing):
             self._show_status(_("Not started: {names} must be installed first.").format(names=", ".join(missing)))
             return False
+        self._show_status(_("Installing {names}; the window waits…").format(names=", ".join(missing)))
+        slicer.app.processEvents()  # so that it is read
         problem = self._packages.install(missing)
         self._show_status(problem)
         return not problem

@@ -64,6 +64,20 @@ def test_a_reload_leaves_no_observer_of_the_panel_before(widget, patient):
     assert slicer.modules.DosePredictionWidget.panel is not before
 
 
+def test_a_reloaded_panel_is_in_use_and_the_one_before_is_not(widget, patient):
+    before = widget.panel
+    widget.onReload()
+    slicer.app.processEvents()
+    after = slicer.modules.DosePredictionWidget.panel
+    assert after.ui.ctSelector.currentNode() is patient.ct
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert after.parameters is not None
+    widget.enter()
+    widget.exit()
+    assert before.parameters is None
+
+
 def test_the_self_test_predicts_and_passes(widget):
     slicer.modules.DosePredictionInstance.runTest()
 

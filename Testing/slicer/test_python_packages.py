@@ -115,3 +115,13 @@ def test_other_packages_come_through_pip_and_a_failure_is_a_sentence(monkeypatch
     problem = PythonPackages().install(("no_such_package",))
     assert "no network for no_such_package" in problem
     assert "check the network" in problem
+
+
+def test_from_slicer_5_12_on_they_come_through_its_own_packaging_without_a_second_question(monkeypatch, nothing_there):
+    asked = []
+    fake = types.ModuleType("slicer.packaging")
+    fake.__spec__ = importlib.machinery.ModuleSpec("slicer.packaging", None)
+    fake.pip_ensure = lambda requirements, **options: asked.append(([one.name for one in requirements], options))
+    monkeypatch.setitem(sys.modules, "slicer.packaging", fake)
+    assert "could not be installed" in PythonPackages().install(("no_such_package",))  # for this one installs nothing
+    assert asked == [(["no_such_package"], {"prompt_install": False, "requester": "DosePrediction"})]

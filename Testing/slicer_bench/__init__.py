@@ -119,14 +119,13 @@ def show_module(name: str = "DosePrediction") -> Any:
     """Opens the module's panel and enters it, as a user does; returns the scripted widget."""
     import slicer
 
-    from . import pythonqt
+    from . import pythonqt, scripted_module
 
     if not hasattr(slicer.modules, name.lower()):
         load_module(name)
     module = getattr(slicer.modules, name.lower())
     _main_window.show_panel(name, module.title, pythonqt.to_qt(module.widgetRepresentation()))
-    widget = getattr(slicer.modules, f"{name}Widget")
-    widget.enter()
+    widget = scripted_module.enter_widget(name)
     slicer.app.processEvents()
     return widget
 
@@ -138,7 +137,7 @@ def close_modules() -> None:
     from . import scripted_module
 
     for name in scripted_module.loaded:
-        scripted_module.remove_widget(name)
+        scripted_module.close_widget(name)
     slicer.app.processEvents()
 
 

@@ -17,6 +17,7 @@ from .qmrml_widgets import qMRMLWidget
 from .widget_properties import stored
 
 loaded: list[str] = []  # names of the scripted modules that `slicer.modules` has
+entered: set[str] = set()  # names of those whose panel the user is in
 
 
 class LoadableModule(QtCore.QObject):
@@ -155,8 +156,14 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
         raise NotImplementedError(f"{self.__class__.__name__} does not say which tests it runs")
 
 
-def _panel() -> QtWidgets.QWidget:
-    panel = qMRMLWidget()
+class ModulePanel(qMRMLWidget):
+    """What Slicer hands to the panel's constructor."""
+
+    isEntered = stored(bool, False)
+
+
+def _panel() -> ModulePanel:
+    panel = ModulePanel()
     QtWidgets.QVBoxLayout(panel)
     return panel
 
@@ -190,6 +197,7 @@ def _execute(name: str, path: Path) -> types.ModuleType:
 def create_widget(name: str) -> QtWidgets.QWidget:
     """Makes the module's panel and runs its `setup`; the Python widget is `slicer.modules.<name>Widget`."""
     panel = _panel()
+    panel.isEntered = name in entered
     parent = pythonqt.to_python(panel)
     parent.setMRMLScene(slicer.mrmlScene)
     widget = getattr(sys.modules[name], f"{name}Widget")(parent)
@@ -199,13 +207,26 @@ def create_widget(name: str) -> QtWidgets.QWidget:
     return panel
 
 
-def remove_widget(name: str) -> None:
+def enter_widget(name: str) -> Any:
+    """Tells the module's panel that the user has come to it; returns the Python widget."""
+    widget = getattr(slicer.modules, f"{name}Widget")
+    entered.add(name)
+    widget.parent.isEntered = True
+    widget.enter()
+    return widget
+
+
+def close_widget(name: str) -> None:
     """Leaves and cleans up the module's panel, as Slicer does when it closes."""
-    module = getattr(slicer.modules, name.lower())
     widget = getattr(slicer.modules, f"{name}Widget", None)
-    if widget is None:
-        return
-    widget.exit()
+    if widget is not None:
+        entered.discard(name)
+        widget.exit()
+        _remove_widget(name, widget)
+
+
+def _remove_widget(name: str, widget: Any) -> None:
+    module = getattr(slicer.modules, name.lower())
     widget.cleanup()
     delattr(slicer.modules, f"{name}Widget")
     panel = pythonqt.to_qt(widget.parent)
@@ -217,9 +238,9 @@ def remove_widget(name: str) -> None:
 
 
 def reload_module(name: str) -> Any:
-    """Slicer's "Reload": the module's file is executed again and its panel made anew."""
+    """Slicer's "Reload": the module's file is executed again and its panel made anew; neither `exit` nor `enter` is called."""
     path = Path(getattr(slicer.modules, name.lower()).path)
-    remove_widget(name)
+    _remove_widget(name, getattr(slicer.modules, f"{name}Widget"))
     _execute(name, path)
     getattr(slicer.modules, name.lower()).widgetRepresentation()
     return getattr(slicer.modules, f"{name}Widget")
