@@ -96,10 +96,18 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     predict.set_defaults(run=_predict)
 
-    evaluate = commands.add_parser("evaluate", help="both OpenKBP scores of predicted doses")
+    evaluate = commands.add_parser("evaluate", help="both OpenKBP scores of predicted doses; how far samples can be trusted")
     evaluate.add_argument("--reference", type=Path, required=True, metavar="DIR", help="OpenKBP cases with their reference doses")
-    evaluate.add_argument("--prediction", type=Path, required=True, metavar="DIR", help="folder of pt_N.csv doses")
-    evaluate.add_argument("--deliverable", action="store_true", help="score what the beams of the plan can deliver of each dose")
+    doses = evaluate.add_mutually_exclusive_group(required=True)
+    doses.add_argument("--prediction", type=Path, metavar="DIR", help="folder of pt_N.csv doses")
+    doses.add_argument(
+        "--samples",
+        type=_several_samples,
+        metavar="N",
+        help="predict the cases here, with N samples each, and print the coverage of their bands as well, calibrated on the other half of the cases",
+    )
+    evaluate.add_argument("--model", type=Path, metavar="DIR", help="with --samples: folder of another trained model (default: the released one)")
+    evaluate.add_argument("--deliverable", action="store_true", help="with --prediction: score what the beams of the plan can deliver of each dose")
     evaluate.add_argument("--json", action="store_true", help="print JSON, with the error of every DVH metric")
     evaluate.set_defaults(run=_evaluate)
 
@@ -144,6 +152,12 @@ def _count(text: str) -> int:
 def _samples(text: str) -> int:
     if _count(text) > MOST_SAMPLES:
         raise argparse.ArgumentTypeError(f"{text} samples are too many; give 0 to {MOST_SAMPLES}")
+    return int(text)
+
+
+def _several_samples(text: str) -> int:
+    if _samples(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text} samples have no spread; give 2 to {MOST_SAMPLES}")
     return int(text)
 
 
@@ -298,11 +312,30 @@ def _evaluate(options: argparse.Namespace) -> int:
     from dose_prediction.openkbp import evaluate
     from dose_prediction.report import scores_table
 
+    if options.samples is not None:
+        return _evaluate_samples(options)
     scores = evaluate(options.reference, options.prediction, _deliverable() if options.deliverable else None)
     print(json.dumps(scores.as_dict(), indent=2) if options.json else scores_table(scores))
     if scores.missing:
         print(f"{len(scores.missing)} reference cases have no prediction: {', '.join(scores.missing)}", file=sys.stderr)
     return 1 if scores.missing else 0
+
+
+def _evaluate_samples(options: argparse.Namespace) -> int:
+    from dose_prediction.model.bundle import load_bundle
+    from dose_prediction.report import coverage_table, scores_table, text_table
+    from dose_prediction.training.calibrate import cross_judged
+    from dose_prediction.training.release import uncalibrated, validate
+
+    validation = validate(uncalibrated(load_bundle(options.model)), options.reference, options.samples)
+    judgement = cross_judged(validation.drawn)
+    if options.json:
+        print(json.dumps({**validation.model.as_dict(), "uncertainty": judgement.as_dict()}, indent=2))
+        return 0
+    correlations = [[case, f"{rank:.2f}"] for case, rank in judgement.correlation.items()]
+    tables = (scores_table(validation.model), coverage_table(judgement), text_table(["Case", "Spearman of spread and error"], correlations))
+    print(*tables, sep="\n\n")
+    return 0
 
 
 def _deliverable() -> Callable[[PlanCase, NDArray[np.float32]], NDArray[np.float32]]:

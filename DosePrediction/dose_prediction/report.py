@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dose_prediction.dicom import DicomReferences
     from dose_prediction.openkbp import Scores
     from dose_prediction.prediction import Prediction
+    from dose_prediction.training.calibrate import Judgement
 
 
 def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_csv: bool = False, dicom: DicomReferences | None = None) -> list[Path]:
@@ -104,6 +105,15 @@ def scores_table(scores: Scores) -> str:
     rows = [[case.name, f"{case.dose_gy:.3f}", f"{case.dvh_gy:.3f}"] for case in scores.cases]
     rows.append([f"all {len(scores.cases)}", f"{scores.dose_gy:.3f}", f"{scores.dvh_gy:.3f}"])
     return text_table(["Case", "Dose score (Gy)", "DVH score (Gy)"], rows)
+
+
+def coverage_table(judgement: Judgement) -> str:
+    """How many of the samples' bands held the reference, in percent with its standard error: of all, by metric, and by structure."""
+    found = {"all": judgement.coverage()}
+    found |= {metric: judgement.coverage(metric=metric) for metric in judgement.metrics}
+    found |= {structure: judgement.coverage(structure) for structure in judgement.structures}
+    rows = [[name, str(coverage.bands), f"{coverage.percent:.1f}", f"{coverage.standard_error:.1f}"] for name, coverage in found.items()]
+    return text_table(["Bands of", "Number", "Held (%)", "+/-"], rows)
 
 
 def stages_table(provenance: Mapping[str, Any]) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from dose_prediction.calibration import HIGHEST_TARGET, KINDS, PAROTIDS, Calibration, Factors, compartments
+from dose_prediction.case import CaseError
 from dose_prediction.region import PlanningRegion, planning_region
-from dose_prediction.training.calibrate import DrawnCase, cross_judged, drawn_case, fitted_calibration
+from dose_prediction.report import coverage_table
+from dose_prediction.training.calibrate import Coverage, DrawnCase, Judgement, cross_judged, drawn_case, fitted_calibration
 from water_case import water_case
 
 SAMPLES = 10
@@ -58,6 +60,21 @@ def test_bands_hold_the_reference_of_cases_that_they_were_not_fitted_on(cases: l
     assert set(judged["coverage_percent"]) == {"D99", "D95", "D1", "D0.1cc", "mean"}
     assert set(judged["coverage_percent_by_structure"]) == {"PTV70", "PTV56", "Parotid_L"}
     assert len(judged["spearman_of_spread_and_error"]) == len(cases)
+
+
+def test_coverage_is_counted_by_structure_and_by_metric_with_its_standard_error() -> None:
+    held = {("a", "PTV70", "D95"): True, ("b", "PTV70", "D95"): False, ("a", "PTV70", "D1"): True, ("b", "Larynx", "mean"): True}
+    judgement = Judgement(held, {"a": 0.5, "b": 0.25})
+    assert judgement.coverage() == Coverage(4, 75.0)
+    assert judgement.coverage(metric="D95") == Coverage(2, 50.0)
+    assert judgement.coverage("PTV70") == Coverage(3, pytest.approx(66.667, abs=1e-3))
+    assert Coverage(25, 80.0).standard_error == pytest.approx(8.0)  # sqrt(0.8 * 0.2 / 25)
+    assert "PTV70          3      66.7  27.2" in coverage_table(judgement)
+
+
+def test_one_case_alone_cannot_be_cross_judged(cases: list[DrawnCase]) -> None:
+    with pytest.raises(CaseError, match="give at least 2 cases"):
+        cross_judged(cases[:1])
 
 
 def test_calibrated_samples_lie_about_the_expected_dose_and_differ_by_the_factors(region: PlanningRegion) -> None:

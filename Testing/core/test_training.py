@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 from dose_prediction.case import CaseError
-from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle
+from dose_prediction.command_line import main
+from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle, save_bundle
 from dose_prediction.training import release
 from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases, structures_in
 from dose_prediction.training.loop import schedule, train
@@ -26,7 +27,7 @@ from dose_prediction.training.losses import absolute_error, dvh_error, squared_e
 from dose_prediction.training.settings import TrainingSettings
 from dose_prediction.training.training_step import TrainingStep
 from small_patient import write_patient
-from tiny_model import TINY
+from tiny_model import TINY, tiny_bundle
 
 SETTINGS = TrainingSettings(steps=6, autoencoder_steps=2, warm_up=2, checkpoint_every=3, validate_every=3, learning_rate=3e-3)
 
@@ -91,6 +92,20 @@ def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(d
     assert found["dvh_score_gy"] == pytest.approx(curve[-1]["dvh_score_gy"], abs=0.1)
     assert found["dose_score_gy"] < found["prior_alone_dose_score_gy"]
     assert set(found["dvh_errors_gy"]) >= {"PTV70 D95", "SpinalCord D0.1cc", "RightParotid mean"}
+
+
+def test_evaluate_tells_how_far_samples_can_be_trusted(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_bundle()
+    save_bundle(tmp_path, model.network, model.card)
+    command = ["evaluate", "--reference", str(data / "train"), "--samples", "2", "--model", str(tmp_path)]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["cases"]) == set(found["uncertainty"]["spearman_of_spread_and_error"]) == {"pt_1", "pt_2"}
+    assert found["uncertainty"]["coverage_percent"].keys() == {"D99", "D95", "D1", "D0.1cc", "mean"}
+    assert main(command) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    bands = 2 * (2 * 3 + 2 * 2)  # three metrics of two targets and two of two organs, of two cases
+    assert ["all", str(bands), f"{found['uncertainty']['coverage_percent_overall']:.1f}"] in [row[:3] for row in rows]
 
 
 def test_a_case_that_cannot_be_prepared_is_named_and_the_others_are_kept(data: Path, tmp_path: Path) -> None:

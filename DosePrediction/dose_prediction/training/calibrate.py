@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from dose_prediction.calibration import BAND, HIGHEST_TARGET, KINDS, OTHER_TARGETS, TISSUE, Calibration, Factors, compartments, taken_apart
+from dose_prediction.case import CaseError
 from dose_prediction.openkbp import dvh_metrics
 from dose_prediction.region import PlanningRegion
 
@@ -153,32 +154,54 @@ def _tissue_factors(bodies: Iterable[DrawnStructure]) -> Factors:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How many of a number of bands held the reference, in percent; its standard error is that of independent bands."""
+
+    bands: int
+    percent: float
+
+    @property
+    def standard_error(self) -> float:
+        return float(np.sqrt(self.percent * (100 - self.percent) / self.bands))
+
+
+@dataclass(frozen=True)
 class Judgement:
     """Whether the band of each metric held the reference, by case, structure and metric; and each case's rank correlation of spread and error."""
 
     held: Mapping[tuple[str, str, str], bool]
     correlation: Mapping[str, float]
 
+    @property
+    def structures(self) -> list[str]:
+        return sorted({structure for _, structure, _ in self.held})
+
+    @property
+    def metrics(self) -> list[str]:
+        return sorted({metric for _, _, metric in self.held})
+
+    def coverage(self, structure: str | None = None, metric: str | None = None) -> Coverage:
+        """Of the bands of a structure, of a metric, or of all."""
+        wanted = [held for (_, s, m), held in self.held.items() if structure in (None, s) and metric in (None, m)]
+        return Coverage(len(wanted), 100 * float(np.mean(wanted)))
+
     def as_dict(self) -> dict[str, Any]:
         """Coverage in percent of each structure and of each metric, and the correlations."""
-        by_structure, by_metric = ({key[i] for key in self.held} for i in (1, 2))
         ranks = list(self.correlation.values())
         return {
             "band": f"{BAND:.0%} of the samples",
-            "coverage_percent": {metric: self.coverage(2, metric) for metric in sorted(by_metric)},
-            "coverage_percent_by_structure": {structure: self.coverage(1, structure) for structure in sorted(by_structure)},
-            "coverage_percent_overall": round(100 * float(np.mean(list(self.held.values()))), 1),
+            "coverage_percent": {metric: round(self.coverage(metric=metric).percent, 1) for metric in self.metrics},
+            "coverage_percent_by_structure": {structure: round(self.coverage(structure).percent, 1) for structure in self.structures},
+            "coverage_percent_overall": round(self.coverage().percent, 1),
             "spearman_of_spread_and_error": {case: round(rank, 2) for case, rank in self.correlation.items()},
             "spearman_median": round(float(np.median(ranks)), 2),
         }
 
-    def coverage(self, place: int, name: str) -> float:
-        """Percent of the bands held, of those whose key has `name` in `place`."""
-        return round(100 * float(np.mean([held for key, held in self.held.items() if key[place] == name])), 1)
-
 
 def cross_judged(cases: Sequence[DrawnCase]) -> Judgement:
     """Each half of the cases judged by the calibration that was fitted on the other half."""
+    if len(cases) < 2:
+        raise CaseError(f"Samples of {len(cases)} case cannot be calibrated on one half of the cases and judged on the other; give at least 2 cases.")
     held: dict[tuple[str, str, str], bool] = {}
     correlation: dict[str, float] = {}
     for half, other in ((cases[::2], cases[1::2]), (cases[1::2], cases[::2])):

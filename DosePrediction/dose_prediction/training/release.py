@@ -12,7 +12,7 @@ import json
 import platform
 import statistics
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class Validation:
     seconds: tuple[float, ...]
     sampling_seconds: tuple[float, ...]
     drawn: tuple[DrawnCase, ...]
+
+
+def uncalibrated(model: Bundle) -> Bundle:
+    """The model whose samples are as they were drawn."""
+    return replace(model, card={**model.card, "calibration": None})
 
 
 def validate(model: Bundle, data: Path, samples: int) -> Validation:
@@ -101,9 +106,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples a case to fit the calibration on (default {SAMPLES})")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model and its card are written")
     options = parser.parse_args()
-    loaded = load_bundle(options.model)
-    familiarity = familiarity_of(options.training)
-    model = Bundle(loaded.network, {**loaded.card, "calibration": None, "familiarity": familiarity.as_dict()})
+    loaded = uncalibrated(load_bundle(options.model))
+    model = replace(loaded, card={**loaded.card, "familiarity": familiarity_of(options.training).as_dict()})
     validation = validate(model, options.validation, options.samples)
     entry, uncertainty = card_entry(validation), cross_judged(validation.drawn).as_dict()
     card = {

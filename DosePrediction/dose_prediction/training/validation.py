@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -17,19 +17,28 @@ from dose_prediction.training.dataset import TrainingCase, structures_in
 
 def validation_scores(network: ADDiffDose, cases: Sequence[TrainingCase], precision: torch.dtype, mirror: bool = False) -> tuple[float, float]:
     """Dose score and DVH score in Gy of the expected dose, by the definitions of `openkbp`."""
+    return scores((case, prior_gy(case) + expected_residual(network, case, precision, mirror) * diffusion.RESIDUAL_SCALE_GY) for case in cases)
+
+
+def scores(predicted: Iterable[tuple[TrainingCase, NDArray[np.float32]]]) -> tuple[float, float]:
+    """Dose score and DVH score in Gy of cases with their predicted doses (z, y, x) in Gy."""
     dose_errors: list[float] = []
     dvh_errors: list[float] = []
-    for case in cases:
-        prior = case.volumes[CHANNELS.index("prior")].astype(np.float32) * DOSE_SCALE_GY
-        reference = np.where(case.body, prior + case.residual.astype(np.float32) * diffusion.RESIDUAL_SCALE_GY, 0)
-        predicted = np.where(case.body, np.maximum(prior + expected_residual(network, case, precision, mirror) * diffusion.RESIDUAL_SCALE_GY, 0), 0)
-        dose_errors.append(float(np.abs(predicted - reference)[case.body].mean()))
+    for case, dose_gy in predicted:
+        reference = np.where(case.body, prior_gy(case) + case.residual.astype(np.float32) * diffusion.RESIDUAL_SCALE_GY, 0)
+        inside = np.where(case.body, np.maximum(dose_gy, 0), 0)
+        dose_errors.append(float(np.abs(inside - reference)[case.body].mean()))
         for is_target, voxels in structures_in(torch.from_numpy(case.volumes)):
-            mask = np.zeros(predicted.shape, bool)
+            mask = np.zeros(inside.shape, bool)
             mask.flat[voxels.numpy()] = True
-            ours, theirs = (dvh_metrics(dose, mask, case.voxel_mm3, is_target) for dose in (predicted, reference))
+            ours, theirs = (dvh_metrics(dose, mask, case.voxel_mm3, is_target) for dose in (inside, reference))
             dvh_errors += [abs(ours[metric] - theirs[metric]) for metric in theirs]
     return float(np.mean(dose_errors)), float(np.mean(dvh_errors))
+
+
+def prior_gy(case: TrainingCase) -> NDArray[np.float32]:
+    """The physics prior (z, y, x) of a prepared case."""
+    return case.volumes[CHANNELS.index("prior")].astype(np.float32) * DOSE_SCALE_GY
 
 
 @torch.inference_mode()
