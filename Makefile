@@ -1,5 +1,5 @@
 # make demo    phantom, prediction and pictures into demo/
-# make test    linters, types and tests
+# make test    linters, types and tests, these file by file on WORKERS processes (default 2)
 # make pictures   the README's pictures, into Resources/Screenshots
 # make bench   accuracy, speed and memory on the OpenKBP cases (needs their folder, see Testing/benchmarks)
 # Each sets itself up in .venv.  PYTHON picks the interpreter (3.11 to 3.13); PIP_FLAGS is handed to pip, for example to take CPU-only builds of PyTorch:
@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 PIP_FLAGS ?=
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -17,7 +18,7 @@ demo: $(READY)
 	$(BIN)/python Testing/demo.py
 
 test: lint
-	$(BIN)/python -m pytest Testing
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder Testing
 
 lint: $(READY)
 	$(BIN)/ruff check .

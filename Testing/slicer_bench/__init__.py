@@ -96,8 +96,16 @@ def new_scene() -> None:
         slicer.mrmlScene.RemoveNode(node)
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     slicer.app.processEvents()
+    _delete_what_waits_for_it()
     message_recorder.clear()
     pythonqt_signals.slot_errors.clear()
+
+
+def _delete_what_waits_for_it() -> None:
+    """Qt deletes what `deleteLater` was called for when its event loop is back in control, which never happens here."""
+    from PySide6 import QtCore
+
+    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
 
 
 def load_module(name: str = "DosePrediction", folder: Path = MODULE_FOLDER) -> Any:

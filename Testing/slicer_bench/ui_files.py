@@ -9,8 +9,9 @@ from PySide6 import QtCore, QtUiTools, QtWidgets
 
 from . import pythonqt_signals
 
-# PySide keeps registered classes for every loader to come, and takes longer over each that is registered again.
-_registered: set[type[QtWidgets.QWidget]] = set()
+# PySide keeps registered classes for every loader to come, and takes longer over each that is registered again.  Their properties are kept here
+# because a class loses its `staticMetaObject` with the first widget that was asked for its `metaObject()` and is deleted.
+_properties_of_registered: dict[type[QtWidgets.QWidget], frozenset[str]] = {}
 
 
 class UiFileError(RuntimeError):
@@ -24,9 +25,10 @@ class UiLoader(QtUiTools.QUiLoader):
         super().__init__(parent)
         self._custom_widgets = custom_widgets
         for widget_class in custom_widgets.values():
-            if widget_class not in _registered:
+            if widget_class not in _properties_of_registered:
                 self.registerCustomWidget(widget_class)
-                _registered.add(widget_class)
+                meta = widget_class.staticMetaObject
+                _properties_of_registered[widget_class] = frozenset(meta.property(index).name() for index in range(meta.propertyCount()))
 
     def load(self, device: QtCore.QIODevice, parent: QtWidgets.QWidget | None = None) -> QtWidgets.QWidget:
         root = ElementTree.fromstring(bytes(device.readAll().data()))
@@ -59,7 +61,7 @@ class UiLoader(QtUiTools.QUiLoader):
             if prototype is None:
                 continue
             for setting in element.findall("property"):
-                if prototype.staticMetaObject.indexOfProperty(setting.get("name", "")) < 0:
+                if setting.get("name", "") not in _properties_of_registered[prototype]:
                     raise UiFileError(f"{class_name} {name!r} has no property {setting.get('name')!r}")
 
     def _connect(self, widget: QtWidgets.QWidget, entry: ElementTree.Element) -> None:

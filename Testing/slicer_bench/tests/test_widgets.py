@@ -244,3 +244,16 @@ def test_a_designer_file_gives_the_scene_to_its_selectors(patient: Patient, tmp_
 def test_a_designer_file_that_slicer_could_not_load_is_refused(bench: ModuleType, tmp_path: Any, change: dict[str, str], message: str) -> None:
     with pytest.raises((RuntimeError, ValueError), match=message):
         load_ui(tmp_path, **change)
+
+
+def test_a_panel_that_is_deleted_later_is_gone_with_its_scene_and_can_be_loaded_again(bench: ModuleType, tmp_path: Any) -> None:
+    import slicer
+    from PySide6 import QtWidgets
+
+    shown_before = len(QtWidgets.QApplication.allWidgets())
+    for _ in range(2):
+        panel = load_ui(tmp_path)
+        assert slicer.util.childWidgetVariables(panel).ctSelector.noneEnabled
+        panel.deleteLater()
+        bench.new_scene()
+        assert len(QtWidgets.QApplication.allWidgets()) == shown_before
