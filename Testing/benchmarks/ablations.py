@@ -1,168 +1,157 @@
-"""What each part of the design is worth: short trainings that differ in one thing, of equal steps, scored on the same validation cases.
+"""What each part of the design is worth: short trainings at half resolution that differ in one thing, of equal steps, on the same validation cases.
 
-    python Testing/benchmarks/ablations.py --data ../shared/openkbp --output DIR [--steps 300] [--cases 12] [NAME ...]
+    python Testing/benchmarks/ablations.py --output DIR [--data ../shared/openkbp] [--steps 300] [--largest 32] [VARIANT ...]
+    python Testing/benchmarks/ablations.py --output DIR --table
 
-Prepared cases are kept in the output folder, and so is every result: a second run goes on where the first stopped.  Prints the table of
-`ablations.md`.  Scores after so few steps rank the parts; they are far from those of a full training.
+One thread.  Prepared cases are kept in the output folder, and so is every result: a second run goes on where the first stopped.  `--table` appends
+the results to `ablations.md` beside this file.  Scores after so few steps rank the parts; they are far from a full training's.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
-import numpy as np
 import torch
+from half_resolution import halved_cases
+from paper_baseline import Baseline, measured_baseline
+from short_training import (
+    DRAWN,
+    DRAWN_CASES,
+    HALF_WIDTH,
+    JUDGED_LEVELS,
+    EvenDoseWeight,
+    EvenNoiseWeight,
+    LinearSchedule,
+    Measured,
+    Recipe,
+    Weights,
+    denoised_at_once,
+    denoised_from_noise,
+    measured,
+    prior_scores,
+)
 
-from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY
-from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
-from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from dose_prediction.model.condition import CHANNELS
+from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.output_files import whole_file
-from dose_prediction.training import loop
-from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases
-from dose_prediction.training.settings import TrainingSettings
+from dose_prediction.training.dataset import TrainingCase, prepare_cases
 
-PRIOR, OPEN_FIELD = CHANNELS.index("prior"), CHANNELS.index("open_field")
-
-
-def unchanged(case: TrainingCase) -> TrainingCase:
-    return case
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = Path(__file__).with_name("ablations.md")
+DESIGN = "the design"
+BASE = Recipe()
+MOMENTS = tuple(channel for channel in CHANNELS if channel.startswith("moment"))
 
 
-def without(channel: str) -> Callable[[TrainingCase], TrainingCase]:
-    """Cases whose `channel` is empty."""
-
-    def emptied(case: TrainingCase) -> TrainingCase:
-        volumes = case.volumes.copy()
-        volumes[CHANNELS.index(channel)] = 0
-        return replace(case, volumes=volumes)
-
-    return emptied
+def settings(**changed: float) -> Recipe:
+    return replace(BASE, settings=replace(BASE.settings, **changed))  # type: ignore[arg-type]
 
 
-def without_prior(case: TrainingCase) -> TrainingCase:
-    """The whole dose is to be learnt, and the quick plan is not shown."""
-    volumes = case.volumes.copy()
-    dose_gy = volumes[PRIOR].astype(np.float32) * DOSE_SCALE_GY + case.residual.astype(np.float32) * RESIDUAL_SCALE_GY
-    volumes[PRIOR] = 0
-    return replace(case, volumes=volumes, residual=(dose_gy / RESIDUAL_SCALE_GY).astype(np.float16))
+def sizes(**changed: tuple[int, ...]) -> Recipe:
+    return replace(BASE, config=replace(HALF_WIDTH, **changed))  # type: ignore[arg-type]
 
 
-def prior_as_input_only(case: TrainingCase) -> TrainingCase:
-    """The whole dose is to be learnt; the quick plan is shown in the place of the open fields."""
-    bare = without_prior(case)
-    volumes = bare.volumes.copy()
-    volumes[OPEN_FIELD] = case.volumes[PRIOR]
-    return replace(bare, volumes=volumes)
-
-
-def still(*layers: str) -> Callable[[ADDiffDose], None]:
-    """Layers whose output stays zero, so that what they add is nothing."""
-
-    def freeze(network: ADDiffDose) -> None:
-        for name in layers:
-            for parameter in network.get_submodule(name).parameters():
-                torch.nn.init.zeros_(parameter).requires_grad_(False)
-
-    return freeze
-
-
-def nothing(_: ADDiffDose) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One thing that differs from the design."""
-
-    settings: dict[str, Any] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
-    case: Callable[[TrainingCase], TrainingCase] = unchanged
-    network: Callable[[ADDiffDose], None] = nothing
-
-
-VARIANTS = {
-    "the design": Variant(),
-    "no physics prior": Variant(case=without_prior),
-    "prior as input only": Variant(case=prior_as_input_only),
-    "no open fields": Variant(case=without("open_field")),
-    "no distance map": Variant(case=without("distance")),
-    "no CT autoencoder": Variant(network=still("condition_encoder.latent_in")),
-    "no attention": Variant(network=still("denoiser.to_plan.out", "denoiser.to_itself.out", "condition_encoder.mix.out")),
-    "expected dose alone, no noise levels": Variant(settings={"expected_share": 1.0}),
-    "no DVH term": Variant(settings={"dvh_weight": 0.0}),
-    "DVH term twice": Variant(settings={"dvh_weight": 0.6}),
-    "no turning, zoom and shift": Variant(settings={"posed_share": 0.0}),
-    "no averaging of weights": Variant(settings={"average_decay": 0.0}),
-    "learning rate halved": Variant(settings={"learning_rate": 4e-4}),
-    "wider at half resolution": Variant(config={"widths": (48, 64, 128, 160)}),
-    "deeper at half resolution": Variant(config={"encoder_blocks": (2, 2, 2, 1), "denoiser_blocks": (2, 2, 2, 1)}),
+VARIANTS: dict[str, Recipe] = {
+    DESIGN: BASE,
+    "the design, other seed": replace(BASE, seed=1),
+    "no physics prior": replace(BASE, prior_shown=False, prior_is_base=False),
+    "prior as input only": replace(BASE, prior_is_base=False),
+    "prior as residual base only": replace(BASE, prior_shown=False),
+    "no open fields": replace(BASE, emptied=("open_field",)),
+    "no distance map": replace(BASE, emptied=("distance",)),
+    "no CT autoencoder": replace(BASE, still=("condition_encoder.latent_in",)),
+    "no attention": replace(BASE, still=("denoiser.to_plan.out", "denoiser.to_itself.out", "condition_encoder.mix.out")),
+    "noise predicted (epsilon)": replace(BASE, denoised=denoised_from_noise, levels=EvenNoiseWeight()),
+    "clean dose predicted (x0)": replace(BASE, denoised=denoised_at_once, levels=EvenDoseWeight()),
+    "white noise": replace(BASE, white_noise=True),
+    "noise levels of DDPM's linear schedule": replace(BASE, levels=LinearSchedule()),
+    "noise levels drawn higher": replace(BASE, levels=NoiseLevels(log_mean=0.4)),
+    "expected dose alone, no noise levels": settings(expected_share=1.0),
+    "squared instead of absolute error": replace(BASE, squared=True),
+    "no DVH term": settings(dvh_weight=0.0),
+    "DVH term twice": settings(dvh_weight=1.0),
+    "no KL in the CT autoencoder": replace(BASE, kl_weight=0.0),
+    "no mirror image": replace(BASE, is_mirrored=False),
+    "no turning, zoom and shift": settings(posed_share=0.0),
+    "no averaging of weights": settings(average_decay=0.0),
+    "a second pass refines the first": replace(BASE, is_refined=True),
+    "wider and shallower": sizes(widths=(24, 40, 72, 96), encoder_blocks=(0, 1, 1, 1), denoiser_blocks=(1, 1, 1, 1)),
+    "narrower and deeper": sizes(widths=(8, 24, 48, 96), encoder_blocks=(2, 3, 3, 2), denoiser_blocks=(2, 3, 3, 2)),
+}
+if MOMENTS:
+    VARIANTS["no angular moments"] = replace(BASE, emptied=MOMENTS)
+BASELINES: dict[str, Baseline] = {
+    "the paper's design": Baseline(halvings=4),
+    "the paper's design, latents of its size in mm": Baseline(halvings=3),
 }
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a variant reached, and what a step of it took."""
-
-    dose_score_gy: float
-    dvh_score_gy: float
-    seconds_a_step: float
-
-
-def run(name: str, variant: Variant, cases: Sequence[TrainingCase], held_out: Sequence[TrainingCase], steps: int, folder: Path) -> Measured:
-    """Train the variant for `steps` and score it."""
-    settings = TrainingSettings(
-        steps=steps, autoencoder_steps=60, warm_up=min(100, steps // 3), validate_every=steps, checkpoint_every=steps, average_decay=0.98
-    )
-    settings = replace(settings, **variant.settings)
-    cohort = loop.Cohort([variant.case(case) for case in cases], [], [variant.case(case) for case in held_out])
-
-    class Altered(ADDiffDose):
-        def __init__(self, config: NetworkConfig) -> None:
-            super().__init__(config)
-            variant.network(self)
-
-    start = time.perf_counter()
-    with patch.object(loop, "ADDiffDose", Altered), patch.object(loop, "_load_cohort", lambda *_: cohort):
-        loop.train(folder, folder, settings=settings, config=replace(NetworkConfig(), **variant.config))
-    seconds = time.perf_counter() - start
-    card = json.loads((folder / "addiff_dose.json").read_text(encoding="utf-8"))
-    last = card["validation_curve"][-1]
-    print(f"{name}: {last['dose_score_gy']:.3f} / {last['dvh_score_gy']:.3f} Gy", flush=True)
-    return Measured(last["dose_score_gy"], last["dvh_score_gy"], seconds / steps)
+def result_of(
+    name: str, cases: Sequence[TrainingCase], held_out: Sequence[TrainingCase], steps: int, found: Mapping[str, Measured], weights: Weights
+) -> Measured:
+    """A baseline gets the processor time of the design."""
+    if name in BASELINES:
+        seconds = found[DESIGN].step_ms / 1000 * steps
+        return measured_baseline(BASELINES[name], cases, held_out, seconds)
+    return measured(VARIANTS[name], cases, held_out, steps, weights)
 
 
-def table(results: dict[str, Measured]) -> str:
-    """The results as a table in Markdown, the design first."""
-    lines = ["| what differs | dose score (Gy) | DVH score (Gy) | seconds a step |", "| --- | --- | --- | --- |"]
-    lines += [f"| {name} | {found.dose_score_gy:.2f} | {found.dvh_score_gy:.2f} | {found.seconds_a_step:.2f} |" for name, found in results.items()]
-    return "\n".join(lines)
+def section(results: Mapping[str, Measured], cases: Sequence[TrainingCase], held_out: Sequence[TrainingCase], options: argparse.Namespace) -> str:
+    """The results as a chapter in Markdown."""
+    dose, dvh = prior_scores(held_out)
+    columns = ["what differs", "dose score (Gy)", "DVH score (Gy)", "denoised (Gy)", f"mean of {DRAWN} samples (Gy)", "ms a step", "commit"]
+    lines = [
+        f"## {options.steps} steps",
+        "",
+        f"{len(CHANNELS)} channels, {len(cases)} training and {len(held_out)} validation cases (samples: of {DRAWN_CASES}), no axis longer than",
+        f"{options.largest} voxels of 8 mm, seed 0, one thread ({platform.machine()}, torch {torch.__version__}).  Denoised: error of the dose at",
+        f"noise levels {', '.join(f'{level:g}' for level in JUDGED_LEVELS)}.  Prior alone: {dose:.2f} / {dvh:.2f} Gy.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|" + " --- |" * len(columns),
+    ]
+    for name, found in results.items():
+        denoised = ", ".join(f"{error:.2f}" for error in found.denoised_gy) or "-"
+        numbers = f"{found.dose_score_gy:.2f} | {found.dvh_score_gy:.2f} | {denoised} | {found.drawn_gy:.2f} | {found.step_ms:.0f}"
+        lines.append(f"| {name} | {numbers} | {found.commit} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("variants", nargs="*", metavar="NAME", help=f"which to run (default: all): {', '.join(VARIANTS)}")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with OpenKBP's train and validation cases")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*VARIANTS, *BASELINES]
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"which to run (default: all): {', '.join(names)}")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "openkbp", help="folder with OpenKBP's train and validation cases")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where prepared cases and results are kept")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--cases", type=int, default=12, help="validation cases to score (default 12)")
+    parser.add_argument("--largest", type=int, default=32, help="leave out cases with more voxels of 8 mm on an axis (default 32)")
+    parser.add_argument("--table", action="store_true", help="run nothing, append what is there to ablations.md")
     options = parser.parse_args()
-    cases = load_cases(prepare_cases(options.data / "train", options.output / "prepared"))
-    held_out = load_cases(prepare_cases(options.data / "validation", options.output / "prepared_validation")[: options.cases])
-    file = options.output / f"ablations_{options.steps}.json"
+    torch.set_num_threads(1)
+    cases, held_out = (
+        halved_cases(prepare_cases(options.data / part, options.output / name), options.output / f"{name}_half", options.largest)
+        for part, name in (("train", "prepared"), ("validation", "prepared_validation"))
+    )
+    file = options.output / f"ablations_{options.steps}_{options.largest}_{len(CHANNELS)}.json"
     results = {name: Measured(**found) for name, found in json.loads(file.read_text(encoding="utf-8")).items()} if file.exists() else {}
-    for name in options.variants or VARIANTS:
+    if options.table:
+        with TABLE.open("a", encoding="utf-8") as table:
+            table.write("\n" + section(results, cases, held_out, options))
+        return
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    weights: Weights = {}
+    for name in options.variants or names:
         if name not in results:
-            results[name] = run(name, VARIANTS[name], cases, held_out, options.steps, options.output / name.replace(" ", "_").replace(",", ""))
+            results[name] = replace(result_of(name, cases, held_out, options.steps, results, weights), commit=commit)
+            print(f"{name}: {results[name]}", flush=True)
             with whole_file(file) as unfinished:
-                unfinished.write_text(json.dumps({each: vars(found) for each, found in results.items()}, indent=1), encoding="utf-8")
-    print(table(results))
+                unfinished.write_text(json.dumps({each: asdict(found) for each, found in results.items()}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
