@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from dose_prediction.case import Beam, CaseError, Grid
 from dose_prediction.physics.beam_frame import beam_frame
@@ -15,6 +16,7 @@ from dose_prediction.physics.density import Medium
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
 from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
+from dose_prediction.physics.ray_tracing import RayFan
 
 WATER = Grid((80, 140, 80), origin_mm=(-98.75, 0.0, -98.75), spacing_mm=(2.5, 2.5, 2.5))  # surface at y = -1.25 mm
 WATER_BLOCK = Medium(np.ones(WATER.shape, np.float32), WATER)
@@ -105,6 +107,34 @@ def test_radiological_depth_counts_density_times_path() -> None:
     trace = trace_beam(Medium(density, WATER), None, frame, points)
     assert trace.depth == pytest.approx([30.0, 50 + 0.25 * 25, 100 + 0.25 * 50], abs=0.8)
     assert trace.ssd == pytest.approx(1000.0 + SURFACE_MM, abs=3.0)
+
+
+@pytest.mark.parametrize(("couch_deg", "tilt_deg"), [(0.0, 0.0), (0.0, 25.0), (20.0, 0.0)])
+def test_a_volume_is_interpolated_linearly_where_the_rays_meet_the_planes(couch_deg: float, tilt_deg: float) -> None:
+    """Against SciPy, with coplanar beams, with a grid turned about the patient's axis, and with a turned couch."""
+    cosine, sine = np.cos(np.deg2rad(tilt_deg)), np.sin(np.deg2rad(tilt_deg))
+    grid = Grid((12, 30, 20), (-40.0, -60.0, -20.0), (4.0, 5.0, 3.0), ((cosine, -sine, 0.0), (sine, cosine, 0.0), (0.0, 0.0, 1.0)))
+    volume = np.random.default_rng(3).random(grid.shape, np.float32)
+    frame = beam_frame(Beam(70.0, couch_deg, 30.0), (5.0, 10.0, 2.0), 1000.0).turned_towards(np.array([0.0, 0.0, 1.0]))
+    fan = RayFan(frame, np.arange(-60.0, 80.0, 4.0, np.float32), np.arange(-30.0, 30.0, 4.0, np.float32), np.arange(930.0, 1080.0, 2.5, np.float32))
+    s, v, u = np.meshgrid(fan.s_axis.astype(float), fan.v_axis, fan.u_axis, indexing="ij")
+    points = frame.source_mm + s[..., None] * (frame.w + (u[..., None] * frame.u + v[..., None] * frame.v) / 1000.0)
+    index = np.moveaxis(grid.index_from_world(points), -1, 0)
+    expected = ndimage.map_coordinates(np.pad(volume, 1), index + 1, order=1, cval=0.0)
+    assert (expected > 0).sum() > 1000
+    assert fan.sampled(volume, grid).numpy() == pytest.approx(expected, abs=1e-3)
+
+
+def test_turning_the_collimator_leaves_the_depths_as_they_are() -> None:
+    density = np.ones(WATER.shape, np.float32)
+    density[:, 20:40, :35] = 0.25  # on the patient's right only
+    points = np.array([[x, 120.0, z] for x in (-50.0, -10.0, 30.0) for z in (-40.0, 25.0)])
+    straight, turned = (
+        trace_beam(Medium(density, WATER), None, beam_frame(Beam(10, 0, angle), (0.0, 90.0, 0.0), 1000.0), points) for angle in (0.0, 30.0)
+    )
+    assert np.ptp(straight.depth) > 10.0
+    assert turned.depth == pytest.approx(straight.depth, abs=1e-2)
+    assert turned.u == pytest.approx(np.cos(np.pi / 6) * straight.u + np.sin(np.pi / 6) * straight.v, abs=1e-3)
 
 
 def test_radiological_depth_of_an_oblique_ray_is_its_slanted_path() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,15 @@ class BeamFrame:
     def key(self) -> tuple[float, ...]:
         """Numbers that two frames share exactly where they are the same."""
         return (*self.isocentre_mm.tolist(), *self.u.tolist(), *self.v.tolist(), *self.w.tolist(), self.source_axis_mm)
+
+    def turned_towards(self, axis: Vector) -> BeamFrame:
+        """The same beam with u and v turned about w, so that v is as close to the unit vector `axis` as it can be."""
+        across = axis - (axis @ self.w) * self.w
+        length = np.linalg.norm(across)
+        if length < 1e-6 or np.allclose(across, length * self.v, atol=1e-9):
+            return self
+        v = across / length
+        return replace(self, u=np.cross(v, self.w) * np.sign(np.cross(self.v, self.w) @ self.u), v=v)
 
     def project(self, points_mm: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Divergent projection of LPS points (n, 3): coordinates u and v on the isocentre plane and distance from the source along the axis, mm."""

@@ -40,7 +40,9 @@ class BeamTrace:
 def trace_beam(medium: Medium, lung: Values | None, frame: BeamFrame, points_mm: NDArray[np.floating]) -> BeamTrace:
     """Trace the beam of `frame` to LPS points (n, 3) in mm; `lung` is the medium's spreading density (z, y, x)."""
     u, v, distance = frame.project(points_mm)
-    fan = ray_fan(medium, frame, u, v, distance)
+    turned = frame.turned_towards(np.asarray(medium.grid.direction)[:, 2])  # rays in rows along the slices are traced faster
+    fan_u, fan_v = (u * np.float32(frame.u @ axis) + v * np.float32(frame.v @ axis) for axis in (turned.u, turned.v))
+    fan = ray_fan(medium, turned, fan_u, fan_v, distance)
     density = fan.sampled(medium.density, medium.grid)
     depth = radiological_depth(fan, density)
     spread = None
@@ -48,5 +50,5 @@ def trace_beam(medium: Medium, lung: Values | None, frame: BeamFrame, points_mm:
         # Outside the volume the sampled difference from water is zero.
         local = 1 - fan.sampled(1 - lung, medium.grid)
         if bool((local < 1).any()):
-            spread = fan.read(followed_density(local, density * fan.steps_mm), u, v, distance)
-    return BeamTrace(u, v, distance, fan.read(depth, u, v, distance), spread, fan.surface_mm(depth))
+            spread = fan.read(followed_density(local, density * fan.steps_mm), fan_u, fan_v, distance)
+    return BeamTrace(u, v, distance, fan.read(depth, fan_u, fan_v, distance), spread, fan.surface_mm(depth))

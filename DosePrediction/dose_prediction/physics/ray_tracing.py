@@ -14,6 +14,7 @@ from dose_prediction.physics.density import Medium
 
 RAY_PITCH_MM = 4.0  # between rays, in the isocentre plane
 STEP_MM = 2.5  # along the beam axis
+PARALLEL_PER_MM = 1e-7  # voxels
 
 Values = NDArray[np.float32]
 
@@ -38,16 +39,19 @@ class RayFan:
 
     def sampled(self, volume: Values, grid: Grid) -> torch.Tensor:
         """A volume (z, y, x) on `grid` where the rays meet the planes, linearly interpolated, zero outside."""
-        # index = start + s * (w + (u * u_vec + v * v_vec) / source_axis): linear in s along every ray
+        # index (i, j, k) = start + s * (along + u * with_u + v * with_v): linear in s along every ray
         frame = self.frame
         to_index = np.linalg.inv(grid.index_to_world_matrix[:3, :3])  # LPS to (i, j, k)
-        start = torch.tensor(to_index @ (frame.source_mm - np.asarray(grid.origin_mm)), dtype=torch.float32)
-        rays = frame.w + (self.u_axis[None, :, None] * frame.u + self.v_axis[:, None, None] * frame.v) / frame.source_axis_mm
-        rays_index = torch.tensor(rays @ to_index.T, dtype=torch.float32)
-        size = torch.tensor(grid.shape[::-1], dtype=torch.float32)
+        start = to_index @ (frame.source_mm - np.asarray(grid.origin_mm))
+        along, with_u, with_v = (to_index @ vector for vector in (frame.w, frame.u / frame.source_axis_mm, frame.v / frame.source_axis_mm))
+        if max(abs(with_u[2]), *np.abs(with_v[:2])) < PARALLEL_PER_MM:
+            s = self.s_axis[:, None].astype(np.float64)
+            in_slices = start[:2] + s[..., None] * (along[:2] + self.u_axis[:, None] * with_u[:2])
+            return _sampled_slice_by_slice(volume, in_slices, start[2] + s * (along[2] + self.v_axis * with_v[2]))
+        rays = along + self.u_axis[None, :, None] * with_u + self.v_axis[:, None, None] * with_v
         # grid_sample's unit cube with align_corners=False: -1 and 1 are the outer faces of the volume
-        scale, offset = 2 * rays_index / size, (2 * start + 1) / size - 1
-        lattice = (torch.from_numpy(self.s_axis)[:, None, None, None] * scale).add_(offset)  # (s, v, u, 3)
+        scale, offset = (torch.tensor(values / grid.shape[::-1], dtype=torch.float32) for values in (2 * rays, 2 * start + 1))
+        lattice = (torch.from_numpy(self.s_axis)[:, None, None, None] * scale).add_(offset - 1)  # (s, v, u, 3)
         volume_5d = torch.from_numpy(volume)[None, None]
         return torch.nn.functional.grid_sample(volume_5d, lattice[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0, 0]
 
@@ -68,6 +72,24 @@ class RayFan:
         central = depth[:, int(np.argmin(np.abs(self.v_axis))), int(np.argmin(np.abs(self.u_axis)))]
         passed = int(torch.searchsorted(central.contiguous(), 1.0))
         return float(self.s_axis[min(passed, len(self.s_axis) - 1)])
+
+
+def _sampled_slice_by_slice(volume: Values, in_slices: NDArray[np.float64], slices: NDArray[np.float64]) -> torch.Tensor:
+    """A volume (z, y, x), linearly interpolated (s, v, u), where every ray keeps its place between the slices whatever its u is.
+
+    `in_slices` (s, u, 2) are indices (i, j), `slices` (s, v) indices k.  This is what sampling in three dimensions gives, at a fifth of the time:
+    the rays of all v meet the same voxels of a slice.
+    """
+    depth, rows, columns = volume.shape
+    unit = torch.from_numpy(((2 * in_slices + 1) / (columns, rows) - 1).astype(np.float32))
+    planes = torch.nn.functional.grid_sample(torch.from_numpy(volume)[None], unit[None], mode="bilinear", padding_mode="zeros", align_corners=False)
+    bounded = torch.nn.functional.pad(planes[0].transpose(0, 1), (0, 0, 1, 1))  # (s, k, u) with an empty slice at either end
+    index = np.clip(slices + 1, 0, depth + 1)
+    below = np.minimum(index.astype(np.int64), depth)
+    first = torch.from_numpy(below + (depth + 2) * np.arange(len(below))[:, None]).flatten()
+    share = torch.from_numpy((index - below).astype(np.float32)).flatten()[:, None]
+    lines = bounded.reshape(-1, bounded.shape[-1])
+    return torch.lerp(lines[first], lines[first + 1], share).reshape(*slices.shape, -1)
 
 
 def ray_fan(medium: Medium, frame: BeamFrame, u: Values, v: Values, distance: Values) -> RayFan:
