@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dose_prediction.case import CaseError
+from dose_prediction.output_files import finish_interrupted
 
 WEIGHTS_FILE = "addiff_dose.safetensors"
 CARD_FILE = "addiff_dose.json"
@@ -23,6 +24,7 @@ def read_model_card(folder: Path) -> dict[str, Any]:
     Digest and table of contents (names, types and shapes) are checked; that they fit the network is found when the model is loaded.  Nothing is
     unpickled.  Raises CaseError naming the file and what is wrong with it.
     """
+    finish_interrupted(folder)
     weights, card_file = folder / WEIGHTS_FILE, folder / CARD_FILE
     for file in (card_file, weights):
         if not file.is_file():

@@ -11,18 +11,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+import torch
 
 from dicom_files import water_folder
 from dose_prediction.case_files import read_case
 from dose_prediction.dicom import read_dose
 from dose_prediction.dose_files import read_dose_file
+from dose_prediction.model.bundle import load_bundle
+from dose_prediction.training.checkpoint import load_checkpoint
 from fuzzing.formats import small_case
+from tiny_model import tiny_bundle
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 
@@ -30,27 +33,31 @@ SHAPE = (30, 48, 48)
 KILLS = 20
 
 # A process that loads everything once.  For each line on its input it makes a child that writes the same output over and over, with a number in it
-# that rises from the first of the line; at the renaming that the second tells, the child kills itself.
+# that rises from the one in the line; at the renaming that the line tells, the child kills itself.
 WRITER = """
-import itertools, os, signal, sys
+import itertools, json, os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 import contourpy
 import matplotlib.pyplot
 import numpy as np
+import torch
 from dose_prediction.case import Grid
 from dose_prediction.command_line import main
 from dose_prediction.dicom import DicomReferences, write_case_as_dicom, write_dose
 from dose_prediction.dicom.instances import item
-from dose_prediction.prediction import Prediction
+from dose_prediction.model.bundle import save_bundle
+from dose_prediction.training.checkpoint import TrainingState, save_checkpoint
 from dose_prediction.volumes import write_volume
 from fuzzing.formats import small_case
 from instant_model import InstantModel
+from tiny_model import tiny_bundle
 
-output = Path(sys.argv[2])
 grid = Grid((30, 48, 48), spacing_mm=(2.0, 2.0, 2.0))
 noise = np.random.default_rng(0).random(grid.shape, np.float32)
 references = DicomReferences(item(PatientID="A", StudyInstanceUID="1.2.3"), "1.2.4", "1.2.5", "1.2.6", "HFS", {})
+network, average = tiny_bundle().network, tiny_bundle().network
+optimiser = torch.optim.AdamW(network.parameters())
 
 class Numbered(InstantModel):
     def __init__(self, number):
@@ -60,46 +67,60 @@ class Numbered(InstantModel):
         found = super().predict(case, samples=0, seed=self.number, device="cpu", on_progress=None, is_cancelled=None)
         return replace(found, dose_gy=np.where(case.body, np.float32(self.number), 0).astype(np.float32))
 
-def volume(number):
+def volume(number, output):
     write_volume(output, noise + np.float32(number), grid)
 
-def rtdose(number):
+def rtdose(number, output):
     write_dose(output, noise + np.float32(number), grid, references, "1.2.6", str(number))
 
-def phantom(number):
+def phantom(number, output):
     write_case_as_dicom(output, replace(small_case(), ct_hu=small_case().ct_hu + np.float32(number % 500)))
 
-def predict(number):
-    assert main(["predict", sys.argv[3], "--output", str(output)], Numbered(number)) == 0
+def predict(number, output, case):
+    assert main(["predict", case, "--output", output], Numbered(number)) == 0
 
-write = globals()[sys.argv[1]]
+def fill(network, number):
+    for parameter in network.parameters():
+        parameter.fill_(number)
+
+def checkpoint(number, output):
+    fill(network, number)
+    fill(average, number)
+    save_checkpoint(Path(output), network, average, optimiser, TrainingState(step=number))
+
+def model(number, output):
+    fill(network, number % 2000)
+    save_bundle(Path(output), network, {"version": str(number % 2000)})
+
 rename = os.replace
 
-def write_until_killed(number, step):
+def write_until_killed(what, number, step, *arguments):
     renamings = itertools.count(1)
-    def counted(*arguments):
+    def counted(*names):
         if next(renamings) == step:
             os.kill(os.getpid(), signal.SIGKILL)
-        rename(*arguments)
+        rename(*names)
     os.replace = counted
     sys.stdout = open(os.devnull, "w")
     for now in itertools.count(number):
-        write(now)
+        globals()[what](now, *arguments)
 
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        write_until_killed(*map(int, line.split()))
+        write_until_killed(*json.loads(line))
     print(child, flush=True)
     print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 class Writer:
-    """Children that write, and that are killed in the midst of it."""
+    """Children of a process that write one kind of output, and that are killed in the midst of it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], what: str, *arguments: object) -> None:
         self.process = process
+        self.what = what
+        self.arguments = [str(argument) for argument in arguments]
         self.rng = random.Random(3)
         self.number = 1
 
@@ -121,7 +142,7 @@ class Writer:
 
     def _begin(self, step: int) -> int:
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{self.number} {step}\n")
+        self.process.stdin.write(json.dumps([self.what, self.number, step, *self.arguments]) + "\n")
         self.process.stdin.flush()
         self.number += 10
         return int(self.process.stdout.readline())
@@ -130,29 +151,29 @@ class Writer:
         assert self.process.stdout is not None and int(self.process.stdout.readline()) == signal.SIGKILL
 
 
-@contextmanager
-def writer(what: str, *arguments: object) -> Iterator[Writer]:
+@pytest.fixture(scope="module")
+def process() -> Iterator[subprocess.Popen[str]]:
     testing = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(testing), str(testing.parent / "DosePrediction")])}
-    given = [sys.executable, "-c", WRITER, what, *map(str, arguments)]
-    with subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
-        yield Writer(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(testing), str(testing.parent / "DosePrediction")]), "OMP_NUM_THREADS": "1"}
+    given = [sys.executable, "-c", WRITER]
+    with subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as started:
+        yield started
+        assert started.stdin is not None
+        started.stdin.close()
 
 
 @pytest.mark.parametrize(("what", "name"), [("volume", "dose.nrrd"), ("rtdose", "dose.dcm")])
-def test_a_dose_is_whole_after_any_of_twenty_kills(tmp_path: Path, what: str, name: str) -> None:
+def test_a_dose_is_whole_after_any_of_twenty_kills(process: subprocess.Popen[str], tmp_path: Path, what: str, name: str) -> None:
     path, seen = tmp_path / name, set()
     noise = np.random.default_rng(0).random(SHAPE, np.float32)
-    with writer(what, path) as process:
-        process.write_once(renamings=1)
-        for _ in range(KILLS):
-            process.killed_at_a_random_time()
-            dose, _ = read_dose_file(path)
-            number = float(np.rint((dose - noise).mean()))
-            assert np.allclose(dose, noise + np.float32(number), atol=1e-2)  # all of it from one writing
-            seen.add(number)
+    writer = Writer(process, what, path)
+    writer.write_once(renamings=1)
+    for _ in range(KILLS):
+        writer.killed_at_a_random_time()
+        dose, _ = read_dose_file(path)
+        number = float(np.rint((dose - noise).mean()))
+        assert np.allclose(dose, noise + np.float32(number), atol=1e-2)  # all of it from one writing
+        seen.add(number)
     assert len(seen) > 1  # some writings came to their end, so that the kills fell in the midst of others
 
 
@@ -165,24 +186,24 @@ def phantom_number(folder: Path) -> float:
     return float(ct.min()) + 1000
 
 
-def test_a_phantom_is_whole_after_any_of_twenty_kills(tmp_path: Path) -> None:
+def test_a_phantom_is_whole_after_any_of_twenty_kills(process: subprocess.Popen[str], tmp_path: Path) -> None:
     seen = set()
-    with writer("phantom", tmp_path / "phantom") as process:
-        process.write_once(renamings=9)
-        for _ in range(KILLS):
-            process.killed_at_a_random_time()
-            seen.add(phantom_number(tmp_path / "phantom"))
+    writer = Writer(process, "phantom", tmp_path / "phantom")
+    writer.write_once(renamings=9)
+    for _ in range(KILLS):
+        writer.killed_at_a_random_time()
+        seen.add(phantom_number(tmp_path / "phantom"))
     assert len(seen) > 1
 
 
-def test_a_phantom_is_whole_when_the_kill_falls_between_two_of_its_files(tmp_path: Path) -> None:
+def test_a_phantom_is_whole_when_the_kill_falls_between_two_of_its_files(process: subprocess.Popen[str], tmp_path: Path) -> None:
     """A phantom takes 9 renamings: of its plan while it is written, of the set, and of its 7 files."""
-    with writer("phantom", tmp_path) as process:
-        process.write_once(renamings=9)
-        assert phantom_number(tmp_path) == 1
-        for step, last in ((1, 1), (2, 1), (3, 31), (4, 41), (7, 51), (9, 61), (10, 71)):
-            process.killed_at_renaming(step)
-            assert phantom_number(tmp_path) == last
+    writer = Writer(process, "phantom", tmp_path)
+    writer.write_once(renamings=9)
+    assert phantom_number(tmp_path) == 1
+    for step, last in ((1, 1), (2, 1), (3, 31), (4, 41), (7, 51), (9, 61), (10, 71)):
+        writer.killed_at_renaming(step)
+        assert phantom_number(tmp_path) == last
     assert not list(tmp_path.glob(".complete*"))
 
 
@@ -201,15 +222,49 @@ def prediction_number(folder: Path) -> float:
     return numbers.pop()
 
 
-def test_a_prediction_is_whole_after_any_of_twenty_kills(tmp_path: Path) -> None:
+def test_a_prediction_is_whole_after_any_of_twenty_kills(process: subprocess.Popen[str], tmp_path: Path) -> None:
     """A prediction takes 8 renamings: of two doses while they are written, of the set, and of its 5 files."""
+    writer = Writer(process, "predict", tmp_path / "output", water_folder(tmp_path / "water", small_case()))
+    writer.write_once(renamings=8)
     seen = set()
-    with writer("predict", tmp_path / "output", water_folder(tmp_path / "water", small_case())) as process:
-        process.write_once(renamings=8)
-        for kill in range(KILLS):
-            if kill % 2:
-                process.killed_at_a_random_time()
-            else:
-                process.killed_at_renaming(process.rng.randrange(1, 9))
-            seen.add(prediction_number(tmp_path / "output"))
+    for kill in range(KILLS):
+        if kill % 2:
+            writer.killed_at_a_random_time()
+        else:
+            writer.killed_at_renaming(writer.rng.randrange(1, 9))
+        seen.add(prediction_number(tmp_path / "output"))
+    assert len(seen) > 1
+
+
+def numbers_of(network: torch.nn.Module) -> set[float]:
+    """The values of all weights; one, as the writer fills them with the number of the writing."""
+    return {float(value) for parameter in network.parameters() for value in parameter.unique()}
+
+
+def test_a_checkpoint_is_whole_after_any_of_twenty_kills(process: subprocess.Popen[str], tmp_path: Path) -> None:
+    writer = Writer(process, "checkpoint", tmp_path)
+    writer.write_once(renamings=1)
+    network, average = tiny_bundle().network, tiny_bundle().network
+    seen = set()
+    for _ in range(KILLS):
+        writer.killed_at_a_random_time()
+        state = load_checkpoint(tmp_path, network, average, torch.optim.AdamW(network.parameters()))
+        assert numbers_of(network) == numbers_of(average) == {state.step}
+        seen.add(state.step)
+    assert len(seen) > 1
+
+
+def test_a_model_has_the_card_of_its_weights_after_any_of_twenty_kills(process: subprocess.Popen[str], tmp_path: Path) -> None:
+    """A model takes 3 renamings: of the set and of its 2 files."""
+    writer = Writer(process, "model", tmp_path)
+    writer.write_once(renamings=3)
+    seen = set()
+    for kill in range(KILLS):
+        if kill % 2:
+            writer.killed_at_a_random_time()
+        else:
+            writer.killed_at_renaming(writer.rng.randrange(1, 4))
+        model = load_bundle(tmp_path)
+        assert numbers_of(model.network) == {float(model.version)}
+        seen.add(model.version)
     assert len(seen) > 1

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.model_files import CARD_FILE, WEIGHTS_FILE
-from dose_prediction.output_files import whole_file
+from dose_prediction.output_files import finish_interrupted, whole_folder
 from dose_prediction.resources import resource_path
 
 
@@ -45,6 +45,7 @@ class Bundle:
 def load_bundle(folder: Path | None = None) -> Bundle:
     """The model in `folder`, or the released one.  Raises ModelError if it is missing, damaged or not the one that its card describes."""
     folder = folder or resource_path("Models")
+    finish_interrupted(folder)
     weights, card_file = folder / WEIGHTS_FILE, folder / CARD_FILE
     for file in (weights, card_file):
         if not file.is_file():
@@ -72,14 +73,12 @@ def load_bundle(folder: Path | None = None) -> Bundle:
 
 
 def save_bundle(folder: Path, network: ADDiffDose, card: dict[str, Any]) -> dict[str, Any]:
-    """Write `network` as half-precision weights with its card; returns the card with sizes, noise levels and SHA-256 filled in."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / WEIGHTS_FILE) as unfinished:
-        save_file({name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}, unfinished)
+    """Write `network` as half-precision weights with its card, both or neither; returns the card with sizes, noise levels and SHA-256 filled in."""
     sizes, levels = network.config.as_dict(), asdict(network.levels)
-    complete = {**card, "network": sizes, "noise_levels": levels, "sha256": file_sha256(folder / WEIGHTS_FILE)}
-    with whole_file(folder / CARD_FILE) as unfinished:
-        unfinished.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    with whole_folder(folder) as scratch:
+        save_file({name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}, scratch / WEIGHTS_FILE)
+        complete = {**card, "network": sizes, "noise_levels": levels, "sha256": file_sha256(scratch / WEIGHTS_FILE)}
+        (scratch / CARD_FILE).write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
     return complete
 
 
