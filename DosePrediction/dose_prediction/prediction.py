@@ -183,7 +183,7 @@ def _encoded(
     network: ADDiffDose, region: PlanningRegion, prior: PhysicsPrior, case: PlanCase, goals: Sequence[DoseGoal], device: torch.device
 ) -> _Encoded:
     channels, plan = volume_channels(region, prior), plan_tokens(region, case.beams)
-    volumes = padded(torch.from_numpy(channels))[None].to(device, memory_format=torch.channels_last_3d)
+    volumes = padded(torch.from_numpy(channels))[None].to(device)
     tokens = torch.from_numpy(np.concatenate([plan, goal_tokens(goals)]))[None].to(device)
     mirrored = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
     return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]), features(channels, plan))

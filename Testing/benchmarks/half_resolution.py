@@ -13,7 +13,7 @@ from tqdm import tqdm
 from dose_prediction.case import CaseError
 from dose_prediction.model.condition import CHANNELS, FIRST_NUMBER, TOKEN_KINDS
 from dose_prediction.output_files import whole_file
-from dose_prediction.training.dataset import TrainingCase, load_cases
+from dose_prediction.training.dataset import PreparedCases, TrainingCase
 
 
 def halved_cases(files: Sequence[Path], cache: Path, largest: int) -> list[TrainingCase]:
@@ -22,10 +22,10 @@ def halved_cases(files: Sequence[Path], cache: Path, largest: int) -> list[Train
     fitting = [file for file in files if max(_shape(file)) <= 2 * largest]
     for file in tqdm(fitting, desc="Halving cases", unit="case"):
         if not (cache / file.name).exists():
-            case = halved(load_cases([file])[0])
+            case = halved(PreparedCases([file])[0])
             with whole_file(cache / file.name) as unfinished:
                 np.savez(unfinished, volumes=case.volumes, residual=case.residual, tokens=case.tokens, voxel_mm3=np.float64(case.voxel_mm3))
-    return load_cases([cache / file.name for file in fitting])
+    return list(PreparedCases([cache / file.name for file in fitting]))
 
 
 def _shape(file: Path) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.openkbp import read_npz, read_reference
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.training import beam_sets
-from dose_prediction.training.dataset import load_cases
+from dose_prediction.training.dataset import PreparedCases
 from dose_prediction.training.random_beams import FEWEST_FIELDS, LEAST_APART_DEG, MOST_COUCH_DEG, MOST_FIELDS, random_beams
 from small_patient import write_patient
 
@@ -42,12 +42,12 @@ def test_the_first_files_hold_every_case_once_and_a_longer_run_only_adds(data: P
     assert both[:2] == first
     assert sorted(tmp_path.glob("*")) == sorted(both)
     assert first[0].stat().st_mtime_ns == kept
-    cases = load_cases(both)
+    cases = PreparedCases(both)
     assert not np.array_equal(cases[0].tokens, cases[2].tokens)
 
 
 def test_a_file_holds_the_case_with_its_beams_and_the_plan_for_them(data: Path, tmp_path: Path) -> None:
-    (stored,) = load_cases(made(data, tmp_path, 1)[:1])
+    (stored,) = PreparedCases(made(data, tmp_path, 1)[:1])
     variant = beam_sets.variants_of(data, tmp_path, 1)[0]
     beams = random_beams(beam_sets.seeded(variant))
     case = read_npz(variant.source).with_beams(beams)

@@ -15,6 +15,7 @@ from dose_prediction.model.bundle import load_bundle
 from dose_prediction.model.condition import ORGANS, plan_tokens, volume_channels
 from dose_prediction.openkbp import find_cases, read_case
 from dose_prediction.phantom import head_and_neck_phantom
+from dose_prediction.physics.beam_moments import ORDERS
 from dose_prediction.physics.prior import PhysicsPrior
 from dose_prediction.region import planning_region
 from water_case import water_case
@@ -25,8 +26,8 @@ SEED = 4
 def features_of(case: PlanCase) -> Features:
     """The features look at no dose, so that none is computed."""
     region = planning_region(case)
-    nothing = np.zeros(region.grid.shape, np.float32)
-    return features(volume_channels(region, PhysicsPrior(nothing, nothing, torch.zeros(0))), plan_tokens(region, case.beams))
+    nothing, no_moments = (np.zeros((*leading, *region.grid.shape), np.float32) for leading in ((), (2 * ORDERS,)))
+    return features(volume_channels(region, PhysicsPrior(nothing, nothing, no_moments, no_moments, torch.zeros(0))), plan_tokens(region, case.beams))
 
 
 def doubts(case: PlanCase) -> list[str]:

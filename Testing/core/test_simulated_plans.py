@@ -12,7 +12,7 @@ from dose_prediction.anatomies import SITES
 from dose_prediction.anatomies.build import BUILDS
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.model.condition import CHANNELS, TOKEN_KINDS
-from dose_prediction.training.dataset import load_cases
+from dose_prediction.training.dataset import PreparedCases
 from dose_prediction.training.placed_targets import with_placed_target
 from dose_prediction.training.simulated_plans import SimulatedPlan, make_plans, plans
 
@@ -70,7 +70,7 @@ def test_a_plan_is_stored_as_a_prepared_case_and_never_made_twice(tmp_path: Path
     made = plan.file.stat().st_mtime_ns
     assert make_plans([plan]) == []
     assert plan.file.stat().st_mtime_ns == made
-    (stored,) = load_cases([plan.file])
+    (stored,) = PreparedCases([plan.file])
     assert stored.volumes.shape[0] == len(CHANNELS)
     assert stored.residual.shape == stored.body.shape
     assert np.abs(stored.residual[stored.body]).max() > 0

@@ -21,7 +21,7 @@ from dose_prediction.case import CaseError
 from dose_prediction.command_line import main
 from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle, save_bundle
 from dose_prediction.training import release
-from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases, structures_in
+from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases, structures_in
 from dose_prediction.training.loop import schedule, train
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
 from dose_prediction.training.settings import TrainingSettings
@@ -80,8 +80,8 @@ def test_training_lowers_the_validation_error_and_writes_a_model_with_its_card(d
     bundle = load_bundle(tmp_path)
     curve = bundle.card["validation_curve"]
     assert [point["step"] for point in curve] == [30, 60]
-    prior_error = float(np.abs(load_cases(prepare_cases(data / "validation", tmp_path / "prepared_validation"))[0].residual).sum())
-    body = load_cases([tmp_path / "prepared_validation" / "pt_3.npz"])[0].body.sum()
+    prior_error = float(np.abs(PreparedCases(prepare_cases(data / "validation", tmp_path / "prepared_validation"))[0].residual).sum())
+    body = PreparedCases([tmp_path / "prepared_validation" / "pt_3.npz"])[0].body.sum()
     assert curve[-1]["dose_score_gy"] < 0.9 * 10 * prior_error / body
     assert bundle.card["training_data"]["cases"] == 2
     assert json.dumps(bundle.card).isascii()
@@ -205,7 +205,7 @@ def test_prepared_cases_are_kept_and_hold_reference_and_prior(data: Path, tmp_pa
     files = prepare_cases(data / "train", tmp_path)
     stamps = [file.stat().st_mtime_ns for file in files]
     assert [file.stat().st_mtime_ns for file in prepare_cases(data / "train", tmp_path)] == stamps
-    case = load_cases(files)[0]
+    case = PreparedCases(files)[0]
     structures = structures_in(torch.from_numpy(case.volumes))
     assert [is_target for is_target, _ in structures] == [True, True, False, False]
     dose = case.volumes[1].astype(np.float32) * 70 + case.residual.astype(np.float32) * 10

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_prediction.case import Arc, Beam, DoseGoal, static_fields
+from dose_prediction.physics.beam_moments import ORDERS, turned_moments
 from dose_prediction.physics.prior import PhysicsPrior
 from dose_prediction.region import PlanningRegion
 
@@ -20,8 +21,13 @@ DOSE_SCALE_GY = 70.0
 DISTANCE_SCALE_MM = 50.0
 # Organs that the model has a channel for, by TG-263 name.
 ORGANS = ("Brainstem", "SpinalCord", "Parotid_R", "Parotid_L", "Esophagus", "Larynx", "Bone_Mandible")
-CHANNELS = ("ct", "prior", "open_field", "prescription", "distance", "body", *ORGANS)
+# Angular moments of the prior and of the open fields (`physics.beam_moments`).
+PRIOR_MOMENTS, OPEN_MOMENTS = (
+    tuple(f"{dose}_{part}_{order}" for order in range(1, ORDERS + 1) for part in ("anterior", "left")) for dose in ("prior", "open_field")
+)
+CHANNELS = ("ct", "prior", "open_field", "prescription", "distance", "body", *ORGANS, *PRIOR_MOMENTS, *OPEN_MOMENTS)
 FIRST_ORGAN = CHANNELS.index(ORGANS[0])
+FIRST_MOMENT = CHANNELS.index(PRIOR_MOMENTS[0])
 MULTIPLE = 16  # the network halves every axis four times
 # oneDNN's bfloat16 weight gradients of a 3 x 3 x 3 convolution are garbage where an axis has two voxels (seen in PyTorch 2.13).
 SMALLEST = 3 * MULTIPLE
@@ -51,6 +57,7 @@ def volume_channels(region: PlanningRegion, prior: PhysicsPrior) -> NDArray[np.f
     for i, organ in enumerate(ORGANS):
         if organ in region.organs:
             volumes[FIRST_ORGAN + i] = region.organs[organ]
+    volumes[FIRST_MOMENT:] = np.concatenate([prior.dose_moments / DOSE_SCALE_GY, prior.open_moments])
     return volumes
 
 
@@ -98,7 +105,15 @@ def mirrored_channels(volumes: torch.Tensor) -> torch.Tensor:
     order = list(range(len(CHANNELS)))
     left, right = CHANNELS.index("Parotid_L"), CHANNELS.index("Parotid_R")
     order[left], order[right] = right, left
-    return volumes[..., order, :, :, :].flip(-1)
+    mirrored = volumes[..., order, :, :, :].flip(-1)
+    mirrored[..., FIRST_MOMENT + 1 :: 2, :, :, :] *= -1  # what came from the left comes from the right
+    return mirrored
+
+
+def turned_channels(volumes: torch.Tensor, turn_rad: float) -> torch.Tensor:
+    """The channels (channels, ...) of a case whose voxels have been turned as gantry angles grow: its beams' directions turn with them."""
+    half = FIRST_MOMENT + 2 * ORDERS
+    return torch.cat([volumes[:FIRST_MOMENT], turned_moments(volumes[FIRST_MOMENT:half], turn_rad), turned_moments(volumes[half:], turn_rad)])
 
 
 def mirrored_tokens(tokens: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ class NetworkConfig:
     context: int = 96
     latent: int = 32
     autoencoder_widths: tuple[int, ...] = (16, 32, 64, 96)
+    beam_moments: bool = True  # whether it knows which dose comes from which side
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,8 +47,8 @@ class ADDiffDose(nn.Module):
         self.config = config
         self.levels = levels or NoiseLevels()
         self.autoencoder = CTAutoencoder(config.autoencoder_widths, config.latent)
-        self.condition_encoder = ConditionEncoder(config.widths, config.encoder_blocks, config.context, config.latent)
-        self.denoiser = Denoiser(config.widths, config.denoiser_blocks, config.context)
+        self.condition_encoder = ConditionEncoder(config.widths, config.encoder_blocks, config.context, config.latent, config.beam_moments)
+        self.denoiser = Denoiser(config.widths, config.denoiser_blocks, config.context, config.beam_moments)
 
     def condition(self, volumes: Tensor, tokens: Tensor) -> Condition:
         """Encode a case once: `volumes` (batch, channels, z, y, x), axes multiples of 16; `tokens` (batch, n, TOKEN_SIZE)."""

@@ -61,13 +61,21 @@ class PencilBeams:
 
     def dose(self, fluence: torch.Tensor) -> torch.Tensor:
         """Dose (points,) of fluence maps (beams, rows, columns)."""
+        return (self._lateral(fluence) * self.depth_weights).sum((0, 1))
+
+    def dose_by_beam(self, fluence: torch.Tensor) -> torch.Tensor:
+        """What each beam gives (beams, points) with fluence maps (beams, rows, columns)."""
+        return (self._lateral(fluence) * self.depth_weights).sum(1)
+
+    def _lateral(self, fluence: torch.Tensor) -> torch.Tensor:
+        """The convolved planes' values (beams, components, points) at the points."""
         beams, rows, columns = fluence.shape
         lattice = torch.zeros(beams, (rows - 1) * self.upsampling + 1, (columns - 1) * self.upsampling + 1, dtype=fluence.dtype)
         lattice[:, :: self.upsampling, :: self.upsampling] = fluence
         spectrum = torch.fft.rfft2(lattice, s=self.transform_shape)[:, None] * self.responses
         planes = torch.fft.irfft2(spectrum, s=self.transform_shape)[..., : self.plane_shape[0], : self.plane_shape[1]]
         lateral = torch.nn.functional.grid_sample(planes, self.positions[:, None], mode="bilinear", padding_mode="zeros", align_corners=True)
-        return (lateral[:, :, 0] * self.depth_weights).sum((0, 1))
+        return lateral[:, :, 0]
 
 
 def set_up_beams(

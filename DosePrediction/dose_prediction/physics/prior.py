@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case.body import find_body
+from dose_prediction.physics.beam_moments import angular_moments, beam_directions
 from dose_prediction.physics.beam_shares import beam_of_beamlets, weighted_shares
 from dose_prediction.physics.density import Medium, relative_electron_density
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
@@ -69,30 +70,34 @@ class PlanObjective:
 class PhysicsPrior:
     """What physics says of a case, on the region's grid: the quick plan's dose in Gy, and that of open fields shaped to the targets.
 
-    The open fields' dose is scaled to a mean of 1 in the targets; `beamlets` (n,) is the plan's fluence.
+    The open fields' dose is scaled to a mean of 1 in the targets; `beamlets` (n,) is the plan's fluence.  The angular moments
+    (2 x ORDERS, z, y, x) of both are as in `beam_moments`, in the same units.
     """
 
     dose_gy: Values
     open_field: Values
+    dose_moments: Values
+    open_moments: Values
     beamlets: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class TracedBeams:
-    """The beams of a case with their weights, relative to the mean, ray-traced to every body voxel of the region."""
+    """The beams of a case with their weights, relative to the mean, and directions, ray-traced to every body voxel of the region."""
 
     beams: PencilBeams
     body: NDArray[np.bool_]
     weights: tuple[float, ...]
+    directions: NDArray[np.complex64]
 
     def dose(self, beamlets: torch.Tensor) -> Values:
         """The dose (z, y, x) in Gy of the open beamlets' fluence (n,)."""
         return self.filled(self.beams.dose(self.beams.to_maps(beamlets)).clamp_min(0).numpy())
 
     def filled(self, values: NDArray[np.floating]) -> Values:
-        """A volume (z, y, x) of the values (points,) of the body's voxels, zero elsewhere."""
-        volume = np.zeros(self.body.shape, np.float32)
-        volume[self.body] = values
+        """Volumes (..., z, y, x) of the values (..., points) of the body's voxels, zero elsewhere."""
+        volume = np.zeros((*values.shape[:-1], *self.body.shape), np.float32)
+        volume[..., self.body] = values
         return volume
 
 
@@ -122,7 +127,7 @@ def trace_beams(
         cache=cache,
     )
     weights = np.array([field.weight for field in case.fields])
-    return TracedBeams(beams, body, tuple((weights / weights.mean()).tolist()))
+    return TracedBeams(beams, body, tuple((weights / weights.mean()).tolist()), beam_directions(case.fields))
 
 
 def _medium(case: PlanCase, cache: TraceCache | None) -> Medium:
@@ -144,7 +149,8 @@ def physics_prior(
     in_target = region.prescription_map_gy[body] > 0
 
     uniform = torch.ones(int(beams.open_beamlets.sum()))
-    open_dose = beams.dose(beams.to_maps(torch.tensor(traced.weights)[beam_of_beamlets(beams)])).numpy()
+    open_doses = beams.dose_by_beam(beams.to_maps(torch.tensor(traced.weights)[beam_of_beamlets(beams)]))
+    open_dose = open_doses.sum(0).numpy()
     mean_in_target = float(open_dose[in_target].mean())
     if mean_in_target <= 0:
         raise CaseError("No beam reaches a target; check the isocentre and the beam angles.")
@@ -160,7 +166,15 @@ def physics_prior(
         start = shares.rescaled(beamlets)
         beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, shares.cost)
 
-    return PhysicsPrior(traced.dose(beamlets), traced.filled(open_dose / mean_in_target), beamlets)
+    doses = beams.dose_by_beam(beams.to_maps(beamlets))
+    moments, open_moments = (angular_moments(part, traced.directions).numpy() for part in (doses, open_doses))
+    return PhysicsPrior(
+        traced.filled(doses.sum(0).clamp_min(0).numpy()),
+        traced.filled(open_dose / mean_in_target),
+        traced.filled(moments),
+        traced.filled(open_moments / mean_in_target),
+        beamlets,
+    )
 
 
 def voxel_goals(region: PlanningRegion, objective: PlanObjective) -> VoxelGoals:

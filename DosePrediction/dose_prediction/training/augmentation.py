@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dose_prediction.model.condition import BEAM_ANGLES, CHANNELS, FIRST_NUMBER, TOKEN_KINDS, padded_size
+from dose_prediction.model.condition import BEAM_ANGLES, CHANNELS, FIRST_NUMBER, TOKEN_KINDS, padded_size, turned_channels
 
 SPREAD_DEG = 12.0
 SPREAD_ZOOM = 0.07  # standard deviation of the logarithm of the zoom
@@ -39,11 +39,15 @@ def draw_pose(tokens: Tensor, generator: torch.Generator) -> Pose:
     return Pose(math.radians(SPREAD_DEG * turn) if coplanar else 0.0, math.exp(min(max(SPREAD_ZOOM * zoom, -most), most)), (shift[0], shift[1]))
 
 
-def posed_volumes(volumes: Tensor, pose: Pose) -> Tensor:
-    """Volumes (channels, z, y, x) in the pose, on a lattice of the padded size; zero where there is nothing.
+def posed_channels(volumes: Tensor, pose: Pose) -> Tensor:
+    """All channels (channels, z, y, x) of a case in the pose.  The map of prescriptions takes the nearest voxel's value."""
+    posed = turned_channels(posed_volumes(volumes, pose), pose.turn_rad)
+    posed[PRESCRIPTION] = posed_volumes(volumes[PRESCRIPTION, None], pose, "nearest")[0]
+    return posed
 
-    The map of prescriptions takes the nearest voxel's value, all else is interpolated.
-    """
+
+def posed_volumes(volumes: Tensor, pose: Pose, interpolation: str = "bilinear") -> Tensor:
+    """Volumes (n, z, y, x) in the pose, interpolated on a lattice of the padded size; zero where there is nothing."""
     height, width = volumes.shape[-2:]
     rows, columns = padded_size(height), padded_size(width)
     from_middle = [torch.arange(size) - (size - 1) / 2 - shift for size, shift in zip((rows, columns), pose.shift, strict=True)]
@@ -52,13 +56,7 @@ def posed_volumes(volumes: Tensor, pose: Pose) -> Tensor:
     where = torch.stack([(cosine * x + sine * y) * (2 / (width - 1)), (cosine * y - sine * x) * (2 / (height - 1))], -1)
     slices = volumes.transpose(0, 1)
     where = where.expand(len(slices), rows, columns, 2)
-    posed = torch.nn.functional.grid_sample(slices, where, mode="bilinear", padding_mode="zeros", align_corners=True)
-    if volumes.shape[0] == len(CHANNELS):
-        one = slices[:, PRESCRIPTION : PRESCRIPTION + 1]
-        posed[:, PRESCRIPTION : PRESCRIPTION + 1] = torch.nn.functional.grid_sample(
-            one, where, mode="nearest", padding_mode="zeros", align_corners=True
-        )
-    return posed.transpose(0, 1)
+    return torch.nn.functional.grid_sample(slices, where, mode=interpolation, padding_mode="zeros", align_corners=True).transpose(0, 1)
 
 
 def posed_tokens(tokens: Tensor, pose: Pose) -> Tensor:

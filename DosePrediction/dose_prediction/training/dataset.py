@@ -6,8 +6,9 @@ Preparing goes through the same functions as a prediction, so that the network m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from dose_prediction.output_files import whole_file
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
 
-Job = tuple[Path, Path]  # the case and the file that is made of it
+Job = tuple[Path, Path, int]  # the case, the file that is made of it and the number of the prior's variant
+VARIED_BY = 0.4
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
 
 
@@ -51,24 +53,24 @@ class TrainingCase:
 def structures_in(volumes: torch.Tensor) -> list[tuple[bool, torch.Tensor]]:
     """Whether it is a target, and the flat voxel indices, of every structure in the channels (channels, z, y, x)."""
     prescription = volumes[CHANNELS.index("prescription")].flatten()
-    found = [(True, (prescription == value).nonzero()[:, 0]) for value in prescription.unique() if value > 0]
+    found = [(True, (prescription == value).nonzero()[:, 0]) for value in prescription[prescription > 0].unique()]
     organs = [(False, (volumes[FIRST_ORGAN + i].flatten() > 0.5).nonzero()[:, 0]) for i in range(len(ORGANS))]
     return found + [(is_target, voxels) for is_target, voxels in organs if len(voxels)]
 
 
-def prepare_cases(data: Path, cache: Path, workers: int | None = None, ray_address: str | None = None) -> list[Path]:
+def prepare_cases(data: Path, cache: Path, variants: int = 1, workers: int | None = None, ray_address: str | None = None) -> list[Path]:
     """Prepare every `pt_*.npz` of `data` that is not in `cache` yet; returns the cached files in order of name.
 
-    On `workers` processes (as many as there are cores), or on the Ray cluster at `ray_address`.
+    Of each case there are `variants`: first with the prior as a prediction has it, then with priors of other objectives, from which the network is
+    to find the same reference.  On `workers` processes (as many as there are cores), or on the Ray cluster at `ray_address`.
     """
     sources = sorted(data.glob("pt_*.npz"))
     if not sources:
         raise CaseError(f"No pt_*.npz in {data}; give the folder that holds the training cases.")
     cache.mkdir(parents=True, exist_ok=True)
-    wanted = [cache / source.name for source in sources]
-    missing = [(source, file) for source, file in zip(sources, wanted, strict=True) if not file.exists()]
-    make_each(_prepare, missing, "Preparing cases", workers or os.cpu_count() or 1, ray_address)
-    return wanted
+    jobs = [(source, cache / _prepared_name(source, number), number) for number in range(variants) for source in sources]
+    make_each(_prepare, [job for job in jobs if not job[1].exists()], "Preparing cases", workers or os.cpu_count() or 1, ray_address)
+    return [file for _, file, _ in jobs]
 
 
 def make_each(make: Callable[[Job], object], jobs: Sequence[Job], name: str, workers: int, ray_address: str | None) -> None:
@@ -81,13 +83,25 @@ def make_each(make: Callable[[Job], object], jobs: Sequence[Job], name: str, wor
         )
 
 
-def load_cases(files: Sequence[Path]) -> list[TrainingCase]:
-    """All cases into memory, about 15 MB each."""
-    cases = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as stored:
-            cases.append(TrainingCase(file.stem, stored["volumes"], stored["residual"], stored["tokens"], float(stored["voxel_mm3"])))
-    return cases
+@dataclass(frozen=True)
+class PreparedCases:
+    """Prepared cases in files of 20 MB or so, each read when it is asked for, so that a cohort may be larger than the memory."""
+
+    files: Sequence[Path]
+
+    @property
+    def names(self) -> set[str]:
+        return {file.stem for file in self.files}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[TrainingCase]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> TrainingCase:
+        with np.load(self.files[index], allow_pickle=False) as stored:
+            return TrainingCase(self.files[index].stem, stored["volumes"], stored["residual"], stored["tokens"], float(stored["voxel_mm3"]))
 
 
 def one_thread_in_a_worker() -> None:
@@ -98,13 +112,37 @@ def one_thread_in_a_worker() -> None:
 
 def _prepare(job: Job) -> None:
     one_thread_in_a_worker()
-    source, file = job
+    source, file, number = job
     case = openkbp.read_npz(source)
     reference = openkbp.read_reference(source)
     region = planning_region(case)
-    prior = physics_prior(region, trace_beams(case, region), PlanObjective())
+    objective = varied_objective(np.random.default_rng([zlib.crc32(source.stem.encode()), number])) if number else PlanObjective()
+    prior = physics_prior(region, trace_beams(case, region), objective)
     wanted = onto_region(reference.dose_gy, case, region)
     store_case(file, region, prior, wanted, case.beams)
+
+
+def _prepared_name(source: Path, number: int) -> str:
+    return f"{source.stem}_prior_{number}.npz" if number else f"{source.stem}.npz"
+
+
+def varied_objective(generator: np.random.Generator) -> PlanObjective:
+    """A planner with other habits: every weight of the quick plan's objective times a log-normal factor."""
+    usual = PlanObjective()
+
+    def varied(value: float) -> float:
+        return float(value * np.exp(VARIED_BY * generator.standard_normal()))
+
+    return replace(
+        usual,
+        coverage=varied(usual.coverage),
+        homogeneity=varied(usual.homogeneity),
+        fall_off=varied(usual.fall_off),
+        fall_off_length_mm=varied(usual.fall_off_length_mm),
+        integral=varied(usual.integral),
+        smoothness=varied(usual.smoothness),
+        organs=tuple((name, replace(organ, quadratic=varied(organ.quadratic), ceiling=varied(organ.ceiling))) for name, organ in usual.organs),
+    )
 
 
 def store_case(file: Path, region: PlanningRegion, prior: PhysicsPrior, wanted_gy: NDArray[np.float32], beams: Sequence[Beam | Arc]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from dose_prediction.model.condition import padded
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.training.calibrate import NOT_CALIBRATED
 from dose_prediction.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from dose_prediction.training.dataset import TrainingCase, load_cases, prepare_cases
+from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases
 from dose_prediction.training.losses import autoencoder_loss
 from dose_prediction.training.processes import Processes, training_processes
 from dose_prediction.training.settings import TrainingSettings
@@ -60,7 +59,7 @@ def train(
             raise CaseError(
                 f"{settings.cases_per_step} cases a step cannot be shared by {processes.count} processes; give a multiple of their number."
             )
-        cohort = _load_cohort(data, output, validation, beam_sets, ray_address, processes)
+        cohort = _load_cohort(data, output, validation, beam_sets, settings.priors, ray_address, processes)
         _train(cohort, output, resume, settings, config, processes)
 
 
@@ -68,9 +67,9 @@ def train(
 class Cohort:
     """What is trained on and scored: cases, the same patients with other beams, and cases held out."""
 
-    cases: list[TrainingCase]
-    beam_sets: list[TrainingCase]
-    held_out: list[TrainingCase]
+    cases: PreparedCases
+    beam_sets: PreparedCases
+    held_out: PreparedCases
 
     def drawn(self, number: int, settings: TrainingSettings, generator: torch.Generator) -> TrainingCase:
         """The case that has this number in the whole training: each case once an epoch, in an order of its own."""
@@ -81,18 +80,20 @@ class Cohort:
         return cases[int(order[number % len(cases)])]
 
 
-def _load_cohort(data: Path, output: Path, validation: Path | None, beam_sets: Path | None, ray_address: str | None, processes: Processes) -> Cohort:
+def _load_cohort(
+    data: Path, output: Path, validation: Path | None, beam_sets: Path | None, priors: int, ray_address: str | None, processes: Processes
+) -> Cohort:
     if processes.is_first:
-        prepare_cases(data, output / "prepared", ray_address=ray_address)
+        prepare_cases(data, output / "prepared", priors, ray_address=ray_address)
         if validation:
             prepare_cases(validation, output / "prepared_validation", ray_address=ray_address)
     processes.wait()
-    cases = load_cases(prepare_cases(data, output / "prepared"))
-    held_out = load_cases(prepare_cases(validation, output / "prepared_validation")) if validation and processes.is_first else []
-    both = sorted({case.name for case in cases} & {case.name for case in held_out})
+    cases = PreparedCases(prepare_cases(data, output / "prepared", priors))
+    held_out = PreparedCases(prepare_cases(validation, output / "prepared_validation") if validation and processes.is_first else ())
+    both = sorted(cases.names & held_out.names)
     if both:
         raise CaseError(f"Case {both[0]} is in both {data} and {validation}; a case that is trained on cannot be scored.")
-    return Cohort(cases, load_cases(sorted(beam_sets.glob("*.npz"))) if beam_sets else [], held_out)
+    return Cohort(cases, PreparedCases(sorted(beam_sets.glob("*.npz")) if beam_sets else ()), held_out)
 
 
 def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSettings, config: NetworkConfig, processes: Processes) -> None:
@@ -103,7 +104,7 @@ def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSetting
     state = load_checkpoint(output, network, average, optimiser) if resume else TrainingState()
     precision = working_precision(processes.device)
 
-    _train_autoencoder(network, average, Cohort(cohort.cases, [], []), state, settings, processes, precision)
+    _train_autoencoder(network, average, Cohort(cohort.cases, PreparedCases(()), PreparedCases(())), state, settings, processes, precision)
     network.autoencoder.requires_grad_(False)
     losses_of: nn.Module = TrainingStep(network, settings, processes.device, precision)
     if processes.count > 1:
@@ -139,7 +140,7 @@ def _validate_and_save(
     network: ADDiffDose,
     average: ADDiffDose,
     optimiser: torch.optim.Optimizer,
-    held_out: Sequence[TrainingCase],
+    held_out: PreparedCases,
     state: TrainingState,
     settings: TrainingSettings,
     precision: torch.dtype,
@@ -182,7 +183,7 @@ def model_card(cohort: Cohort, state: TrainingState, settings: TrainingSettings)
         ],
         "training_data": {
             "source": "OpenKBP challenge (Babier et al., Med. Phys. 48, 5549, 2021)",
-            "cases": len(cohort.cases),
+            "cases": len(cohort.cases) // settings.priors,
             "simulated_plans_for_other_beams": len(cohort.beam_sets),
         },
         "sites": ["head and neck"],

@@ -27,7 +27,7 @@ from dose_prediction.openkbp import CaseScore, Scores, find_cases, read_case, re
 from dose_prediction.prediction import predict
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.training.calibrate import NOT_CALIBRATED, DrawnCase, cross_judged, drawn_case, fitted_calibration
-from dose_prediction.training.dataset import load_cases
+from dose_prediction.training.dataset import PreparedCases
 
 SAMPLES = 10
 
@@ -71,10 +71,10 @@ def validate(model: Bundle, data: Path, samples: int) -> Validation:
 
 def familiarity_of(prepared: Path) -> Familiarity:
     """What the prepared training cases in a folder are like."""
-    files = sorted(prepared.glob("*.npz"))
+    files = sorted(file for file in prepared.glob("*.npz") if "_prior_" not in file.stem)
     if not files:
         raise CaseError(f"{prepared} has no prepared case (*.npz); give the folder 'prepared' of the training.")
-    cases = (load_cases([file])[0] for file in tqdm(files, desc="Reading training cases", unit="case"))
+    cases = tqdm(PreparedCases(files), desc="Reading training cases", unit="case")
     return Familiarity.of(features(case.volumes, case.tokens) for case in cases)
 
 

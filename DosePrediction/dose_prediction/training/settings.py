@@ -10,6 +10,7 @@ class TrainingSettings:
     """Shares are of the training steps, 0 to 1; each draw of a step is made by its own seed."""
 
     steps: int = 14_500
+    priors: int = 2  # variants of the physics prior that each case is seen with
     cases_per_step: int = 1  # over all processes together
     autoencoder_steps: int = 500
     learning_rate: float = 8e-4

@@ -19,7 +19,7 @@ from dose_prediction.model.condition import (
 )
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.model.network import ADDiffDose
-from dose_prediction.training.augmentation import draw_pose, posed_tokens, posed_volumes
+from dose_prediction.training.augmentation import draw_pose, posed_channels, posed_tokens, posed_volumes
 from dose_prediction.training.dataset import TrainingCase, structures_in
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
 from dose_prediction.training.settings import TrainingSettings
@@ -47,7 +47,7 @@ class TrainingStep(nn.Module):
         voxel_mm3 = case.voxel_mm3
         if draw[3] < settings.posed_share:
             pose = draw_pose(tokens, generator)
-            volumes, residual, tokens = posed_volumes(volumes, pose), posed_volumes(residual[None], pose)[0], posed_tokens(tokens, pose)
+            volumes, residual, tokens = posed_channels(volumes, pose), posed_volumes(residual[None], pose)[0], posed_tokens(tokens, pose)
             voxel_mm3 /= pose.zoom**2
         volumes, residual, tokens = volumes.to(self.device), residual.to(self.device), tokens.to(self.device)
         if draw[2] < settings.expected_share:
@@ -78,7 +78,7 @@ class TrainingStep(nn.Module):
 
 
 def _batch(volumes: Tensor) -> Tensor:
-    return padded(volumes)[None].to(memory_format=torch.channels_last_3d)
+    return padded(volumes)[None]
 
 
 def _body(volumes: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from dose_prediction.openkbp import dvh_metrics
 from dose_prediction.training.dataset import TrainingCase, structures_in
 
 
-def validation_scores(network: ADDiffDose, cases: Sequence[TrainingCase], precision: torch.dtype, mirror: bool = False) -> tuple[float, float]:
+def validation_scores(network: ADDiffDose, cases: Iterable[TrainingCase], precision: torch.dtype, mirror: bool = False) -> tuple[float, float]:
     """Dose score and DVH score in Gy of the expected dose, by the definitions of `openkbp`."""
     return scores((case, prior_gy(case) + expected_residual(network, case, precision, mirror) * diffusion.RESIDUAL_SCALE_GY) for case in cases)
 
@@ -45,7 +45,7 @@ def prior_gy(case: TrainingCase) -> NDArray[np.float32]:
 def expected_residual(network: ADDiffDose, case: TrainingCase, precision: torch.dtype, mirror: bool) -> NDArray[np.float32]:
     """The expected residual (z, y, x) of a prepared case."""
     device = next(network.parameters()).device
-    volumes = padded(torch.from_numpy(case.volumes).float())[None].to(device, memory_format=torch.channels_last_3d)
+    volumes = padded(torch.from_numpy(case.volumes).float())[None].to(device)
     tokens = torch.from_numpy(case.tokens)[None].to(device)
     shape = (1, 1, *volumes.shape[2:])
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
