@@ -210,3 +210,13 @@ def test_prepared_cases_are_kept_and_hold_reference_and_prior(data: Path, tmp_pa
     assert [is_target for is_target, _ in structures] == [True, True, False, False]
     dose = case.volumes[1].astype(np.float32) * 70 + case.residual.astype(np.float32) * 10
     assert dose[case.body].max() == pytest.approx(70.0, abs=0.1)  # the reference's own maximum
+
+
+def test_another_prior_of_a_case_leads_to_the_same_reference(data: Path, tmp_path: Path) -> None:
+    files = prepare_cases(data / "train", tmp_path, variants=2)
+    usual, varied = PreparedCases([files[0], files[2]])
+    assert (usual.name, varied.name) == (files[0].stem, f"{files[0].stem}_prior_1")
+    priors = [case.volumes[1].astype(np.float32) * 70 for case in (usual, varied)]
+    doses = [prior + case.residual.astype(np.float32) * 10 for prior, case in zip(priors, (usual, varied), strict=True)]
+    assert np.abs(priors[0] - priors[1])[usual.body].mean() > 0.2
+    assert np.abs(doses[0] - doses[1])[usual.body].max() < 0.1
