@@ -65,7 +65,7 @@ class Denoiser(nn.Module):
 
 
 class Composition(nn.Module):
-    """A dose composed of those of the beams: weights for prior, open fields and the moments of both, at 1/4 of the resolution; zero when untrained."""
+    """A dose composed of the beams: weights for prior, open fields and the moments of both, at 1/4 of the resolution; zero when untrained."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
