@@ -46,7 +46,7 @@ def put_dose(
     node.SetAttribute(PROVENANCE_ATTRIBUTE, json.dumps(provenance))
     if node.GetAttribute(PRESCRIPTION_ATTRIBUTE) != f"{prescription_gy:g}":
         node.SetAttribute(PRESCRIPTION_ATTRIBUTE, f"{prescription_gy:g}")
-        _set_display(node, prescription_gy)
+        show_as_dose(node, prescription_gy)
         if looks_like is not None and prescription_of(looks_like) == prescription_of(node):
             node.GetDisplayNode().CopyContent(looks_like.GetDisplayNode())
     return node
@@ -101,7 +101,8 @@ def place_in_study(dose_node: Any, ct_node: Any, segmentation_node: Any) -> int:
     return int(study)
 
 
-def _set_display(node: Any, prescription_gy: float) -> None:
+def show_as_dose(node: Any, prescription_gy: float) -> None:
+    """Give a volume in Gy the colours and the window of a dose wash of this prescription."""
     # A display node of our own making, not the default one: that would first look for a window in all voxels.
     display = node.GetDisplayNode() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     with slicer.util.NodeModify(display):

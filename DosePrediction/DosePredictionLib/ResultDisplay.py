@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import slicer
+
 from .DisplaySettings import DIFFERENCE, DOSE, NOTHING, SPREAD, DisplaySettings
-from .DoseNode import prescription_of
+from .DoseNode import DOSE_VOLUME_ATTRIBUTE, prescription_of
 from .Isodose import isodose_model, put_isodoses, show_isodoses
 from .Results import results, spread_of
-from .SliceDisplay import hide_legend, show_legend, show_overlay
+from .SliceDisplay import DOSE_LEGEND, hide_legend, show_legend, show_overlay
 
 DIFFERENCE_ROLE = "Difference"
 
@@ -47,11 +49,11 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
 
 
 # Title and decimals of each legend.
-_LEGENDS = {DOSE: ("Gy", 0), SPREAD: ("± Gy", 1), DIFFERENCE: ("Δ Gy", 1)}
+_LEGENDS = {DOSE: DOSE_LEGEND, SPREAD: ("± Gy", 1), DIFFERENCE: ("Δ Gy", 1)}
 
 
 def _overlays(settings: DisplaySettings) -> list[Any]:
-    """Every volume that this module lays over a CT."""
-    doses = results()
-    found = [*doses, *(spread_of(dose) for dose in doses), settings.node.GetNodeReference(DIFFERENCE_ROLE)]
+    """Every volume that this module lays over a CT, doses of other origin among them."""
+    doses = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetAttribute(DOSE_VOLUME_ATTRIBUTE)]
+    found = [*doses, *(spread_of(dose) for dose in results()), settings.node.GetNodeReference(DIFFERENCE_ROLE)]
     return [node for node in found if node is not None]

@@ -9,6 +9,7 @@ import slicer
 WASH_OPACITY = 0.5
 # The display spans 0 to 110 % of the prescription: one label every 10 %, the prescription among them.
 LEGEND_LABELS = 12
+DOSE_LEGEND = ("Gy", 0)  # title and decimals
 
 
 def show_overlay(ct_node: Any, overlay_node: Any) -> None:

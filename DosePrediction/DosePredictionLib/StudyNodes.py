@@ -13,8 +13,9 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import Role, RoleKind, recognise
 
-from .DoseNode import DOSE_UNIT, DOSE_UNIT_NAME_ATTRIBUTE, DOSE_VOLUME_ATTRIBUTE, place_in_study
+from .DoseNode import DOSE_UNIT, DOSE_UNIT_NAME_ATTRIBUTE, DOSE_VOLUME_ATTRIBUTE, place_in_study, show_as_dose
 from .SegmentRoles import correct_role, segment_rows
+from .SliceDisplay import DOSE_LEGEND, show_legend, show_overlay
 
 # Attribute of the CT node: what a dose that goes back to its DICOM study refers to, and the beams that the study came with.
 REFERENCES_ATTRIBUTE = "DosePrediction.DicomReferences"
@@ -54,8 +55,18 @@ def load_study(folder: Path, table: dict[str, Any]) -> Generator[float, None, St
     _file_under_study(table, patient, ct, segmentation)
     for dose in doses:
         place_in_study(dose, ct, segmentation)
+        show_as_dose(dose, _prescription_gy(table, dose))
+    if doses:
+        show_overlay(ct, doses[0])
+        show_legend(doses[0], *DOSE_LEGEND)
     describe(table, ct, segmentation)
     return StudyNodes(ct, segmentation, tuple(doses))
+
+
+def _prescription_gy(table: dict[str, Any], dose: Any) -> float:
+    """The highest prescription of the study; the maximum of the dose where none is known."""
+    told = [structure["prescription_gy"] for structure in table["structures"] if structure["prescription_gy"]]
+    return max(told, default=0.0) or float(slicer.util.arrayFromVolume(dose).max()) or 1.0
 
 
 def describe(table: dict[str, Any], ct: Any, segmentation: Any) -> None:
