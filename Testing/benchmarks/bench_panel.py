@@ -23,7 +23,9 @@ import slicer_bench
 TICK_MS = 20
 LONGEST_GAP_S = 0.5
 LONGEST_CANCEL_S = 1.5
-LARGE_SPACING_MM = (480 / 512, 336 / 512, 2.0)
+FIELD_MM = (480.0, 336.0)  # of the phantom's CT
+SLICE_MM = 2.0
+LARGE_COLUMNS = 512
 
 
 class LoopWatch:
@@ -65,7 +67,7 @@ def main() -> int:
 
     ct_node, segmentation_node = load_phantom()
     if arguments.large:
-        ct_node = resampled(ct_node)
+        ct_node = resampled(ct_node, LARGE_COLUMNS)
     panel = slicer_bench.show_module().panel
     panel.ui.ctSelector.setCurrentNode(ct_node)
     panel.ui.segmentationSelector.setCurrentNode(segmentation_node)
@@ -120,8 +122,8 @@ def cancelled_after(panel: Any, stage: str) -> float:
     return time.perf_counter() - begun
 
 
-def resampled(ct_node: Any) -> Any:
-    """The CT on a grid as large as a diagnostic scanner's."""
+def resampled(ct_node: Any, columns: int) -> Any:
+    """The CT on so many columns and rows, and slices 2 mm apart; 512 are as many as a diagnostic scanner's."""
     import numpy as np
     import slicer
 
@@ -129,10 +131,11 @@ def resampled(ct_node: Any) -> Any:
     from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras
 
     grid = grid_of_volume(ct_node)
+    spacing_mm = (FIELD_MM[0] / columns, FIELD_MM[1] / columns, SLICE_MM)
     ct_hu = slicer.util.arrayFromVolume(ct_node)
-    shape = tuple(round(n * old / new) for n, old, new in zip(ct_hu.shape, grid.spacing_zyx_mm, reversed(LARGE_SPACING_MM), strict=True))
+    shape = tuple(round(n * old / new) for n, old, new in zip(ct_hu.shape, grid.spacing_zyx_mm, reversed(spacing_mm), strict=True))
     index = np.ix_(*(np.minimum((np.arange(n) * ct_hu.shape[axis]) // n, ct_hu.shape[axis] - 1) for axis, n in enumerate(shape)))
-    large = Grid(shape, grid.origin_mm, LARGE_SPACING_MM, grid.direction)
+    large = Grid(shape, grid.origin_mm, spacing_mm, grid.direction)
     return slicer.util.addVolumeFromArray(ct_hu[index], ijk_to_ras(large), "Large CT")
 
 
