@@ -7,15 +7,14 @@ import logging
 from collections.abc import Generator
 from typing import Any
 
-import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import numpy_to_vtk
 
 from dose_prediction.case import CaseError, RoleKind, find_body_in_steps
 
-from .SceneReader import BINARY_LABELMAP, CLOSED_SURFACE, grid_of_volume, ijk_to_ras, volume_problem
+from .ContourStore import BINARY_LABELMAP
+from .SceneReader import CLOSED_SURFACE, grid_of_volume, ijk_to_ras, labelmap_of, volume_problem
 from .Section import PanelView
 from .Steps import Steps
 
@@ -44,13 +43,14 @@ class BodySegment:
             self._ct, self._segmentation = ct, segmentation
         has_body = any(row.kind is RoleKind.EXTERNAL for row in view.rows)
         has_target = any(row.kind is RoleKind.TARGET for row in view.rows)
-        is_possible = ct is not None and segmentation is not None and has_target and not volume_problem(ct) and _can_hold_voxels(segmentation)
+        is_needed = ct is not None and segmentation is not None and has_target and not has_body and not volume_problem(ct)
+        can_be_made = is_needed and _can_hold_voxels(segmentation)
         if self._steps is not None and not view.is_idle:
             self._steps.stop()  # the prediction that was started finds a body of its own; one made now would make its result stale
             self._steps, self._is_overtaken = None, True
-        if is_possible and view.is_idle and self._steps is None and not (has_body or self._is_settled):
+        if can_be_made and view.is_idle and self._steps is None and not self._is_settled:
             self._make()
-        self._say(has_body, is_possible)
+        self._say(is_needed, can_be_made)
 
     def clean_up(self) -> None:
         """Look for no body any more."""
@@ -64,7 +64,7 @@ class BodySegment:
         """True if a body is not to be made again by itself."""
         return bool(self._problem or self._is_overtaken or self._segmentation.GetAttribute(MADE_ATTRIBUTE))
 
-    def _say(self, has_body: bool, is_possible: bool) -> None:
+    def _say(self, is_needed: bool, can_be_made: bool) -> None:
         """What the user is told of the body, and what the button does; nothing where a segment of theirs is the body."""
         made = _made_segment_id(self._segmentation)
         text = button = ""
@@ -75,9 +75,9 @@ class BodySegment:
             text = self._problem
         elif self._steps is not None:
             text = _("No segment is the body: finding it on the CT…")
-        elif is_possible and not has_body:
+        elif is_needed:
             text = _("No segment is the body; every prediction finds it on the CT.")
-            button = _("Make BODY")
+            button = _("Make BODY") if can_be_made else ""
         self._label.text, self._button.text = text, button
         self._label.visible, self._button.visible = bool(text), bool(button)
 
@@ -87,7 +87,7 @@ class BodySegment:
             self._segmentation.GetSegmentation().RemoveSegment(made)
         elif self._segmentation is not None:
             self._make()
-            self._say(has_body=False, is_possible=True)
+            self._say(is_needed=True, can_be_made=True)
 
     def _make(self) -> None:
         if importlib.util.find_spec("scipy") is None:
@@ -116,7 +116,7 @@ class BodySegment:
         else:
             logging.error("The body was not found", exc_info=error)
             self._problem = _("The body was not found: {error}.").format(error=error)
-        self._say(has_body=False, is_possible=True)
+        self._say(is_needed=True, can_be_made=True)
 
 
 def _made_segment_id(segmentation: Any) -> str:
@@ -126,7 +126,7 @@ def _made_segment_id(segmentation: Any) -> str:
 
 
 def _can_hold_voxels(segmentation: Any) -> bool:
-    """False for planar contours, which voxels cannot be turned into, and under a transform that bends them."""
+    """False where the segments are planar contours, which voxels cannot be turned into, and under a transform that bends them."""
     transform = segmentation.GetParentTransformNode()
     is_straight = transform is None or bool(transform.IsTransformToWorldLinear())
     return is_straight and segmentation.GetSegmentation().GetSourceRepresentationName() in (BINARY_LABELMAP, CLOSED_SURFACE)
@@ -136,11 +136,9 @@ def _found_on(ct: Any, segmentation: Any) -> Generator[float, None, Any]:
     """The body on the CT as a labelmap in the segmentation's own frame, in steps."""
     grid = grid_of_volume(ct)
     voxels = yield from find_body_in_steps(slicer.util.arrayFromVolume(ct), grid)
-    labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetDimensions(*grid.shape[::-1])
+    labelmap = labelmap_of(voxels, grid)
     to_segmentation = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(None, segmentation.GetParentTransformNode(), to_segmentation)
     vtk.vtkMatrix4x4.Multiply4x4(to_segmentation, ijk_to_ras(grid), to_segmentation)
     labelmap.SetImageToWorldMatrix(to_segmentation)
-    labelmap.GetPointData().SetScalars(numpy_to_vtk(voxels.astype(np.uint8).ravel(), deep=True))
     return labelmap

@@ -16,6 +16,7 @@ from dose_prediction.case import Grid, Structure
 from dose_prediction.dosimetry import dose_in_mask
 
 from .DoseNode import DOSE_UNIT
+from .DvhBands import PERCENTILES, put_band, tint
 from .NodeRemoval import referred, remove_nodes
 from .SegmentRoles import SegmentRow
 
@@ -34,9 +35,6 @@ LEGEND_ROOM = 1.35
 D_PERCENTS = (98, 95, 50, 2)  # near-minimum, coverage, median and near-maximum (ICRU 83)
 SMALL_VOLUME_CC = 0.03
 D_COLUMNS = tuple(f"{name} ({DOSE_UNIT})" for name in (*(f"D{percent}%" for percent in D_PERCENTS), f"D{SMALL_VOLUME_CC:g}cc"))
-BAND_PERCENTILES = (10, 90)
-BAND_WIDTH = 1.5
-BAND_ATTRIBUTE = "DosePrediction.DvhBand"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +76,7 @@ def dose_axis(max_gy: float) -> NDArray[np.float64]:
 
 def with_band(found: Histogram, volumes_percent: Sequence[NDArray[np.float64]]) -> Histogram:
     """The histogram with the band in which 80 % of the sampled plans' volumes lie at each dose."""
-    return replace(found, band_percent=np.percentile(volumes_percent, BAND_PERCENTILES, axis=0))
+    return replace(found, band_percent=np.percentile(volumes_percent, PERCENTILES, axis=0))
 
 
 def put_histograms(histograms: tuple[Histogram, ...], dose_node: Any, segmentation_node: Any, study_item: int) -> Any:
@@ -99,13 +97,12 @@ def put_histograms(histograms: tuple[Histogram, ...], dose_node: Any, segmentati
     dose_node.SetNodeReferenceID(CHART_ROLE, chart.GetID())
     with slicer.util.NodeModify(chart):
         set_axes(chart, "Dose Volume Histogram", max(found.max_gy for found in histograms))
+        for found in histograms:
+            _add_band(chart, found)
         for number, found in enumerate(histograms):
             table = _put_table(number, found, metrics, dose_node, segmentation_node)
             hierarchy.CreateItem(hierarchy.GetItemByDataNode(metrics), table)
             add_to_chart(chart, put_series(found.row.name, found.row.colour, table))
-        for found in histograms:
-            for series in _put_band(found):
-                add_to_chart(chart, series)
     _refer_for_slicerrt(metrics, chart, dose_node, segmentation_node)
     return chart
 
@@ -189,32 +186,21 @@ def add_to_chart(chart: Any, series: Any) -> None:
     chart.AddAndObservePlotSeriesNodeID(series.GetID())
 
 
-def _put_band(found: Histogram) -> list[Any]:
-    """Two dotted lines between which 80 % of the sampled plans lie; they have no name, so that the legend stays readable."""
-    if found.band_percent is None:
-        return []
-    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(f"{found.row.segment_id}_DvhBand"))
-    table.SetAttribute(BAND_ATTRIBUTE, "1")
-    names = [f"{percentile} %" for percentile in BAND_PERCENTILES]
-    columns = [("Dose", found.dose_gy), *zip(names, found.band_percent, strict=True)]
-    set_columns(table, [(name, numpy_to_vtk(values, deep=True)) for name, values in columns])
-    lines = []
-    for name in names:
-        line = put_series(found.row.name, found.row.colour, table, name)
-        line.SetName("")
-        line.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleDot)
-        line.SetLineWidth(BAND_WIDTH)
-        lines.append(line)
-    return lines
+def _add_band(chart: Any, found: Histogram) -> None:
+    """The band behind the lines, in which 80 % of the sampled plans lie; nothing where none were drawn."""
+    if found.band_percent is not None:
+        series = put_series(found.row.name, found.row.colour, put_band(found.row.segment_id, found.dose_gy, found.band_percent))
+        add_to_chart(chart, series)
+        tint(series)
 
 
-def put_series(name: str, colour: tuple[float, float, float], table: Any, column: str = "Volume") -> Any:
+def put_series(name: str, colour: tuple[float, float, float], table: Any) -> Any:
     """A solid line of volumes over doses from a DVH table."""
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
     series.SetAttribute(DVH_ATTRIBUTE, "1")
     series.SetAndObserveTableNodeID(table.GetID())
     series.SetXColumnName("Dose")
-    series.SetYColumnName(column)
+    series.SetYColumnName("Volume")
     series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
     series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
     series.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleSolid)

@@ -10,7 +10,6 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from dose_prediction.case.beam_notation import describe
 from dose_prediction.output_files import OutputError, whole_folder
 from dose_prediction.report import file_stem
 
@@ -133,8 +132,7 @@ class ExchangeSection(VTKObservationMixin):
         dose, goals = parameters.dose, parameters.goals
         written = write_tables(folder, dose, goals) if self.ui.tablesCheckBox.checked else []
         if self.ui.reportCheckBox.checked or self.ui.pdfCheckBox.checked:
-            beams = "" if parameters.beams_problem else "; ".join(describe(beam) for beam in parameters.beams)
-            text = report_html(dose, goals, parameters.ct, beams)
+            text = report_html(dose, goals)
             with whole_folder(folder) as scratch:
                 stem = f"{file_stem(dose.GetName())}_report"
                 if self.ui.reportCheckBox.checked:

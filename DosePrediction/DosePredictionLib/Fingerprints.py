@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .SceneReader import BINARY_LABELMAP
+from .ContourStore import BINARY_LABELMAP, cropped_labelmap
 
 LENGTH = 16  # hex digits
 # As many bytes are digested in one step, some 0.05 s.
@@ -64,20 +63,13 @@ def _digest(start: bytes) -> Any:
 
 def _labelmap_content(image: Any, value: int) -> list[bytes]:
     """The box of the voxels with this value, and the voxels in it, a bit each."""
-    if image.IsEmpty():
+    first, voxels = cropped_labelmap(image, value)
+    if voxels.size == 0:
         return [b"empty"]
-    extent = image.GetExtent()
-    shape = tuple(extent[2 * axis + 1] - extent[2 * axis] + 1 for axis in (2, 1, 0))
-    voxels: NDArray[np.bool_] = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) == value
-    bounds = [np.flatnonzero(voxels.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
-    if bounds[0].size == 0:
-        return [b"empty"]
-    box = [(int(found[0]), int(found[-1]) + 1) for found in bounds]
-    first = [start + extent[2 * (2 - axis)] for axis, (start, _stop) in enumerate(box)]
     to_world = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(to_world)
-    place = repr((first, [stop - start for start, stop in box], _rounded(to_world)))
-    return [place.encode(), np.packbits(voxels[tuple(slice(*limits) for limits in box)]).tobytes()]
+    place = repr((list(first), list(voxels.shape), _rounded(to_world)))
+    return [place.encode(), np.packbits(voxels).tobytes()]
 
 
 def _surface_content(surface: Any) -> list[bytes]:

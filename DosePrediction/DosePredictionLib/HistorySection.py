@@ -8,11 +8,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from .DisplaySettings import DisplaySettings
+from .Fingerprints import Fingerprints
+from .GoingBack import PanelInputs, earlier_inputs, go_to, present_inputs
 from .HistoryTable import HistoryTable
 from .Parameters import Parameters
 from .ResultDisplay import display_result
 from .Results import remove_result, results
-from .RunInputs import CT_ROLE, SEGMENTATION_ROLE, go_back, inputs_of
+from .RunInputs import CT_ROLE, SEGMENTATION_ROLE, forget_unused_contours, inputs_of
 from .Section import PanelView, load_section
 from .Steps import Steps
 
@@ -20,26 +22,39 @@ from .Steps import Steps
 class HistorySection:
     """Lists the results of the scene, the last at the bottom."""
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, fingerprints: Fingerprints) -> None:
         self.ui = load_section(container, "History.ui")
         self.table = HistoryTable(self.ui.historyTable)
         self._parameters: Parameters | None = None
         self._steps: Steps | None = None
+        self._fingerprints = fingerprints
+        self._before: PanelInputs | None = None  # what the user went back from
+        self._is_idle = True
         self.table.chosen.connect(self._choose)
         self.table.renamed.connect(self._rename)
         self.ui.goBackButton.clicked.connect(self._go_back)
+        self.ui.undoButton.clicked.connect(self._undo)
         self.ui.deleteResultButton.clicked.connect(self._delete)
 
     def show(self, view: PanelView) -> None:
         self._parameters = view.parameters
-        dose = view.parameters.dose if view.parameters else None
-        self.table.show(results() if view.parameters else [], dose)
-        self.ui.goBackButton.enabled = view.is_idle and inputs_of(dose) is not None
-        self.ui.deleteResultButton.enabled = view.is_idle and dose is not None
+        self.table.show(results() if view.parameters else [], view.parameters.dose if view.parameters else None)
+        if self._before is not None and not _is_there(self._before):
+            self._before = None
+        self._is_idle = view.is_idle
+        self._show_buttons()
 
     def clean_up(self) -> None:
         if self._steps is not None:
             self._steps.stop()
+        self._before = None
+
+    def _show_buttons(self) -> None:
+        dose = self._parameters.dose if self._parameters is not None else None
+        can_change = self._is_idle and self._steps is None and dose is not None
+        self.ui.goBackButton.enabled = can_change and inputs_of(dose) is not None
+        self.ui.deleteResultButton.enabled = can_change
+        self.ui.undoButton.enabled = self._is_idle and self._steps is None and self._before is not None
 
     def _choose(self, dose_node: Any) -> None:
         """Show a result, over the CT that it was made from."""
@@ -56,10 +71,12 @@ class HistorySection:
 
     def _on_displayed(self, _nothing: None) -> None:
         self._steps = None
+        self._show_buttons()
 
     def _on_error(self, error: Exception) -> None:
         self._steps = None
         self.ui.historyLabel.text = str(error)
+        self._show_buttons()
 
     def _rename(self, dose_node: Any, name: str) -> None:
         if name:
@@ -75,21 +92,44 @@ class HistorySection:
         if remaining:
             self._choose(remaining[-1])
         remove_result(shown)
+        forget_unused_contours()
         self.ui.historyLabel.text = _("{name} was deleted.").format(name=name)
 
     def _go_back(self) -> None:
-        """Set everything as it was when the shown result was predicted; contours stay as they are."""
+        """Set everything as it was when the shown result was predicted."""
         assert self._parameters is not None
         dose = self._parameters.dose
-        segmentation = dose.GetNodeReference(SEGMENTATION_ROLE)
-        if dose.GetNodeReference(CT_ROLE) is None or segmentation is None:
+        if dose.GetNodeReference(CT_ROLE) is None or dose.GetNodeReference(SEGMENTATION_ROLE) is None:
             self.ui.historyLabel.text = _("The CT or the segmentation of {name} is no longer in the scene.").format(name=dose.GetName())
             return
         inputs = inputs_of(dose)
         assert inputs is not None
-        with slicer.util.NodeModify(self._parameters.node):
-            self._parameters.ct, self._parameters.segmentation = dose.GetNodeReference(CT_ROLE), segmentation
-            go_back(inputs, self._parameters.node, segmentation)
-        self.ui.historyLabel.text = _("Settings, roles, prescriptions and beams are those of {name}; edited contours stay as they are.").format(
-            name=dose.GetName()
-        )
+        earlier, lost = earlier_inputs(dose, inputs, self._fingerprints)
+        before = present_inputs(self._parameters, earlier.segmentation, earlier.contours)
+        told = _("Contours, roles, prescriptions, beams and settings are those of {name}.").format(name=dose.GetName())
+        if lost:
+            told += " " + _("Not kept, and left as they are: the contours of {names}.").format(names=", ".join(lost))
+        self._go_to(earlier, before, told)
+
+    def _undo(self) -> None:
+        """Set everything as it was before the user went back."""
+        assert self._before is not None
+        self._go_to(self._before, None, _("Everything is as it was before."))
+
+    def _go_to(self, inputs: PanelInputs, before: PanelInputs | None, told: str) -> None:
+        assert self._parameters is not None
+        if self._steps is not None:
+            self._steps.stop()
+
+        def on_done(_nothing: None) -> None:
+            self._steps, self._before = None, before
+            self.ui.historyLabel.text = told
+            self._show_buttons()
+
+        self._steps = Steps(go_to(inputs, self._parameters), on_done, self._on_error, lambda _fraction: None)
+        self._show_buttons()
+
+
+def _is_there(inputs: PanelInputs) -> bool:
+    """True while the scene has the nodes that the inputs are of."""
+    return all(node is None or slicer.mrmlScene.IsNodePresent(node) for node in (inputs.ct, inputs.segmentation))

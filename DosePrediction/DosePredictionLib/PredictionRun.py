@@ -18,7 +18,7 @@ from dose_prediction.case_files import write_case_in_steps
 
 from .Fingerprints import Fingerprints
 from .ResultNodes import JudgedDose, RunRequest, judge, show
-from .RunInputs import RunInputs, keep_inputs, read_inputs
+from .RunInputs import RunInputs, forget_unused_contours, keep_inputs, read_contours, read_inputs
 from .RunState import RunState, RunStateMachine, state_label
 from .SceneReader import read_case
 from .Signal import Signal
@@ -46,6 +46,7 @@ class PredictionRun:
         self._fingerprints = fingerprints
         self._request: RunRequest | None = None
         self._inputs: RunInputs | None = None
+        self._contours: dict[str, str] = {}
         self._case: PlanCase | None = None
         self._steps: Steps | None = None
         self._folder: Path | None = None
@@ -84,6 +85,7 @@ class PredictionRun:
 
     def _prepare(self, request: RunRequest) -> Generator[float, None, PlanCase]:
         self._inputs = yield from read_inputs(request, self._fingerprints)
+        self._contours = yield from read_contours(request, self._inputs)
         case = yield from read_case(request.ct, request.segmentation, request.rows, request.beams, request.isocentre_mm)
         self._folder = Path(tempfile.mkdtemp(prefix="DosePrediction-", dir=slicer.app.temporaryPath))
         for fraction in write_case_in_steps(self._folder / "case.npz", case):
@@ -120,7 +122,8 @@ class PredictionRun:
 
     def _on_shown(self, dose_node: Any) -> None:
         assert self._request is not None and self._inputs is not None
-        keep_inputs(dose_node, self._inputs, self._request)
+        keep_inputs(dose_node, self._inputs, self._contours, self._request)
+        forget_unused_contours()  # of the result that this one took the place of
         self._clear()
         self.machine.move_to(RunState.IDLE)
         self.finished.emit(dose_node)
@@ -168,3 +171,4 @@ class PredictionRun:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._request = self._inputs = self._case = self._steps = self._folder = None
+        self._contours = {}

@@ -11,10 +11,14 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from dose_prediction.case.beam_notation import describe
+
 from .DoseNode import PRESCRIPTION_ATTRIBUTE, provenance_of
-from .DvhTables import metrics_of
+from .DvhBands import bands_in
+from .DvhTables import chart_of, metrics_of
 from .GoalsTable import OUTCOME_LOOKS
 from .ResultTables import Table, cells_of
+from .RunInputs import CT_ROLE, beams_of
 from .ViewPictures import dvh_picture, view_pictures
 
 PICTURE_WIDTH, CHART_WIDTH = 170, 690  # pixels on the page
@@ -31,8 +35,8 @@ td:first-child { white-space: nowrap; } .figures td, .figures th { border-bottom
 """
 
 
-def report_html(dose_node: Any, goals_node: Any, ct_node: Any, beams: str) -> str:
-    """The report as HTML with its pictures inside; `beams` are the beams in words."""
+def report_html(dose_node: Any, goals_node: Any) -> str:
+    """The report as HTML with its pictures inside."""
     pictures = [_image(png, PICTURE_WIDTH) for png in view_pictures()]
     chart = dvh_picture(dose_node)
     provenance = provenance_of(dose_node)
@@ -45,9 +49,9 @@ def report_html(dose_node: Any, goals_node: Any, ct_node: Any, beams: str) -> st
         f"<h1>{_escaped(dose_node.GetName())}</h1>",
         f'<p class="only">{_escaped(_("Predicted by research software. Not a medical device; not for clinical use."))}</p>',
         _in_a_row(pictures),
-        f"{_heading(_('Dose-volume histograms'))}{_image(chart, CHART_WIDTH)}" if chart else "",
+        f"{_heading(_('Dose-volume histograms'))}{_image(chart, CHART_WIDTH)}{_band_note(dose_node)}" if chart else "",
         _in_a_row(columns),
-        f"{_heading(_('Plan and provenance'))}{_table(_particulars(dose_node, ct_node, beams, provenance))}",
+        f"{_heading(_('Plan and provenance'))}{_table(_particulars(dose_node, provenance))}",
         *(f"<p>{_escaped(warning)}</p>" for warning in provenance.get("warnings", [])),
         f'<p class="small">{_escaped(_sources(goals_node))}</p>' if goals_node is not None else "",
     ]
@@ -68,11 +72,13 @@ def write_pdf(path: Path, text: str) -> None:
     print_document(writer)
 
 
-def _particulars(dose_node: Any, ct_node: Any, beams: str, provenance: dict[str, Any]) -> Table:
+def _particulars(dose_node: Any, provenance: dict[str, Any]) -> Table:
+    """What the dose was made of, which may be other than what the panel is set to now."""
+    ct_node, beams = dose_node.GetNodeReference(CT_ROLE), beams_of(dose_node)
     told = [
         (_("CT"), ct_node.GetName() if ct_node is not None else ""),
         (_("Prescription"), f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"),
-        (_("Beams"), beams),
+        (_("Beams"), "; ".join(describe(beam) for beam in beams)),
         (_("Model"), f"{provenance.get('model_version', '?')} (SHA-256 {str(provenance.get('model_sha256', '?'))[:16]}…)"),
         (_("Software"), provenance.get("product", "?")),
         (_("Device, seed, samples"), ", ".join(str(provenance.get(key, "?")) for key in ("device", "seed", "samples"))),
@@ -80,6 +86,13 @@ def _particulars(dose_node: Any, ct_node: Any, beams: str, provenance: dict[str,
         (_("Report made"), datetime.now().strftime("%Y-%m-%d %H:%M")),
     ]
     return [[name, str(value)] for name, value in told]
+
+
+def _band_note(dose_node: Any) -> str:
+    """What the tinted areas of the chart are, where it has any."""
+    if not bands_in(chart_of(dose_node)):
+        return ""
+    return f'<p class="small">{_escaped(_("The tinted areas are where 80 % of the sampled plans lie."))}</p>'
 
 
 def _goals(goals_node: Any) -> str:

@@ -1,26 +1,28 @@
 """What a result was made from: enough to tell what has changed since, and to go back to it.
 
-Settings, roles and prescriptions are kept in full.  The CT and the contours are kept as digests: copies would make a scene grow with every run, and
-an edited contour is the user's work, which going back must not overwrite; which contours are others than before is said instead.
+Settings, roles and prescriptions are kept in full, the CT as a digest; a contour is kept by its digest, once for all the results that it is in.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from slicer.i18n import tr as _
 
-from dose_prediction.case import RoleKind
+from dose_prediction.case import Arc, Beam, RoleKind
 
-from .DisplaySettings import DEFAULTS as DISPLAY_DEFAULTS
+from .ContourStore import forget_contours, keep_contours, kept_contour, packed_contour
 from .Fingerprints import Fingerprints
+from .PlanBeams import all_on, beams_as_text, beams_from_text
 from .ResultNodes import RunRequest
+from .Results import results
 from .SegmentRoles import ROLES_ATTRIBUTE
 
 INPUTS_ATTRIBUTE = "DosePrediction.Inputs"
+BEAMS_ATTRIBUTE = "DosePrediction.Beams"
 CT_ROLE, SEGMENTATION_ROLE = "DosePrediction.ctRef", "DosePrediction.segmentationRef"
 # Of a request, what is no setting of the panel that decides the dose: nodes, where it is computed and put, and wishes, which are for one run.
 NO_SETTINGS = ("parameters", "ct", "segmentation", "rows", "device", "is_automatic", "wishes")
@@ -39,7 +41,7 @@ class StructureInput:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """Inputs of one prediction.  `settings` are the request's other fields as text; `parameters` and `roles` are all that going back needs."""
+    """Inputs of one prediction.  `settings` are the request's other fields as text; `parameters` and `roles` are what going back sets."""
 
     ct: str
     structures: dict[str, StructureInput]
@@ -74,9 +76,22 @@ def read_inputs(request: RunRequest, fingerprints: Fingerprints) -> Generator[fl
     return RunInputs(ct, structures, settings, parameters, request.segmentation.GetAttribute(ROLES_ATTRIBUTE) or "")
 
 
-def keep_inputs(dose_node: Any, inputs: RunInputs, request: RunRequest) -> None:
-    """Keep the inputs with the dose that was made from them."""
+def read_contours(request: RunRequest, inputs: RunInputs) -> Generator[float, None, dict[str, str]]:
+    """The contours of the inputs that are not kept yet, packed, by their digests; one a step."""
+    packed: dict[str, str] = {}
+    for segment_id, structure in inputs.structures.items():
+        if structure.contour not in packed and kept_contour(structure.contour) is None:
+            text = packed_contour(request.segmentation, segment_id)
+            packed.update({structure.contour: text} if text is not None else {})
+            yield 0.0
+    return packed
+
+
+def keep_inputs(dose_node: Any, inputs: RunInputs, contours: Mapping[str, str], request: RunRequest) -> None:
+    """Keep the inputs, with the contours that are new, with the dose that was made from them."""
+    keep_contours(contours)
     dose_node.SetAttribute(INPUTS_ATTRIBUTE, inputs.as_text())
+    dose_node.SetAttribute(BEAMS_ATTRIBUTE, beams_as_text(all_on(request.beams)))
     dose_node.SetNodeReferenceID(CT_ROLE, request.ct.GetID())
     dose_node.SetNodeReferenceID(SEGMENTATION_ROLE, request.segmentation.GetID())
 
@@ -87,14 +102,16 @@ def inputs_of(dose_node: Any) -> RunInputs | None:
     return RunInputs.from_text(text) if text else None
 
 
-def go_back(inputs: RunInputs, parameter_node: Any, segmentation_node: Any) -> None:
-    """Set parameters, roles and prescriptions as they were; contours are left alone."""
-    for name, value in inputs.parameters.items():
-        if name not in DISPLAY_DEFAULTS:
-            parameter_node.SetParameter(name, value)
-    for name in set(parameter_node.GetParameterNames()) - set(inputs.parameters) - set(DISPLAY_DEFAULTS):
-        parameter_node.UnsetParameter(name)
-    segmentation_node.SetAttribute(ROLES_ATTRIBUTE, inputs.roles or None)
+def forget_unused_contours() -> None:
+    """Drop the contours that are in no result."""
+    found = [inputs_of(dose) for dose in results()]
+    forget_contours({structure.contour for inputs in found if inputs is not None for structure in inputs.structures.values()})
+
+
+def beams_of(dose_node: Any) -> tuple[Beam | Arc, ...]:
+    """The beams that a result was predicted for; none for a dose of other origin."""
+    text = dose_node.GetAttribute(BEAMS_ATTRIBUTE)
+    return tuple(one.beam for one in beams_from_text(text)) if text else ()
 
 
 def what_changed(before: RunInputs, now: RunInputs) -> tuple[str, ...]:

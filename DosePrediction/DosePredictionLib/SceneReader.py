@@ -10,14 +10,15 @@ import slicer
 import vtk
 from numpy.typing import NDArray
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, RoleKind, Structure
 
+from .ContourMasks import contours_of, fill, is_flat_in, lattice_around
+from .ContourStore import BINARY_LABELMAP
 from .SegmentRoles import SegmentRow
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-BINARY_LABELMAP = "Binary labelmap"
 CLOSED_SURFACE = "Closed surface"
 # As many voxels of a segment are resampled in one step, some 0.1 s.
 STEP_VOXELS = 4_000_000
@@ -102,7 +103,7 @@ def segment_mask(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Generat
     Taken a block of slices a step: yields the fraction done.
     """
     mask = np.zeros(grid.shape, dtype=bool)
-    labelmap = _labelmap_in_world(segmentation_node, row, grid)
+    labelmap = yield from _labelmap_in_world(segmentation_node, row, grid)
     start, stop = _block_around(labelmap, grid)
     (z_start, y_start, x_start), (z_stop, y_stop, x_stop) = start, stop
     slices = max(1, STEP_VOXELS // max((y_stop - y_start) * (x_stop - x_start), 1))
@@ -137,39 +138,68 @@ def _block_around(labelmap: Any, grid: Grid) -> tuple[Index, Index]:
     return tuple(map(int, start)), tuple(map(int, stop))
 
 
-def _labelmap_in_world(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Any:
-    """A copy of the segment's labelmap in RAS."""
-    labelmap = slicer.vtkOrientedImageData()
-    if segmentation_node.GetSegmentation().ContainsRepresentation(BINARY_LABELMAP):
+def _labelmap_in_world(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Generator[float, None, Any]:
+    """A copy of the segment's labelmap in RAS; contours are filled, and a surface is voxelised on a copy of this one segment."""
+    labelmap, segmentation = slicer.vtkOrientedImageData(), segmentation_node.GetSegmentation()
+    if segmentation.ContainsRepresentation(BINARY_LABELMAP):
         # The node's own method, for segments may share one labelmap: it takes out this segment's voxels.
         segmentation_node.GetBinaryLabelmapRepresentation(row.segment_id, labelmap)
+    elif segmentation.ContainsRepresentation(CLOSED_SURFACE):
+        labelmap.DeepCopy(_labelmap_from_surface(segmentation, row, grid))
     else:
-        labelmap.DeepCopy(_labelmap_from_surface(segmentation_node, row, grid))
+        labelmap = yield from _labelmap_from_contours(segmentation_node, row, grid)
     slicer.vtkSlicerSegmentationsModuleLogic.ApplyParentTransformToOrientedImageData(segmentation_node, labelmap)
     return labelmap
 
 
-def _labelmap_from_surface(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Any:
-    """The labelmap of a segment that is contours or a surface, made on a copy of this one segment.
-
-    Contours go through a closed surface first: converted straight to a labelmap, planar contours of an RTSTRUCT can take minutes.
-    """
-    segmentation = segmentation_node.GetSegmentation()
+def _labelmap_from_surface(segmentation: Any, row: SegmentRow, grid: Grid) -> Any:
     part = slicer.vtkSegmentation()
-    has_surface = segmentation.ContainsRepresentation(CLOSED_SURFACE)
-    part.SetSourceRepresentationName(CLOSED_SURFACE if has_surface else segmentation.GetSourceRepresentationName())
+    part.SetSourceRepresentationName(CLOSED_SURFACE)
     part.SetConversionParameter(
         slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
         slicer.vtkSegmentationConverter.SerializeImageGeometry(_empty_image(grid, (0, 0, 0), grid.shape)),
     )
-    made = part.CopySegmentFromSegmentation(segmentation, row.segment_id) and (has_surface or part.CreateRepresentation(CLOSED_SURFACE))
-    if made:
-        part.SetSourceRepresentationName(CLOSED_SURFACE)
-        made = part.CreateRepresentation(BINARY_LABELMAP)
-    if not made:
-        sentence = _("Segment {name} ({kind}) cannot be turned into voxels here; install SlicerRT, or create a binary labelmap of it.")
-        raise CaseError(sentence.format(name=row.name, kind=segmentation.GetSourceRepresentationName().lower()))
+    if not (part.CopySegmentFromSegmentation(segmentation, row.segment_id) and part.CreateRepresentation(BINARY_LABELMAP)):
+        raise CaseError(_("Segment {name} cannot be turned into voxels; create a binary labelmap of it.").format(name=row.name))
     return part.GetSegmentRepresentation(row.segment_id, BINARY_LABELMAP)
+
+
+def _labelmap_from_contours(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Generator[float, None, Any]:
+    """On the slices of `grid` where the contours lie in them, else, turned by a transform, on planes of their own."""
+    contours = contours_of(segmentation_node.GetSegmentation().GetSegment(row.segment_id))
+    if not contours:
+        return slicer.vtkOrientedImageData()
+    own_grid = _grid_in_frame_of(segmentation_node, grid)
+    if own_grid is None or not is_flat_in(contours, own_grid):
+        own_grid = lattice_around(contours)
+    filled = yield from fill(contours, own_grid, row.name)
+    return labelmap_of(filled.mask, own_grid)
+
+
+def _grid_in_frame_of(node: Any, grid: Grid) -> Grid | None:
+    """The grid, which lies in the world, as seen from within the node's transform; None where that bends or stretches."""
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return grid
+    if not transform.IsTransformToWorldLinear():
+        return None
+    to_node = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformFromWorld(to_node)
+    turn = (RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(to_node) @ RAS_TO_LPS @ grid.index_to_world_matrix)[:3]
+    columns = turn[:, :3] / np.array(grid.spacing_mm)
+    try:
+        return Grid(grid.shape, tuple(turn[:, 3]), grid.spacing_mm, tuple(map(tuple, columns)))
+    except CaseError:
+        return None
+
+
+def labelmap_of(voxels: NDArray[np.bool_], grid: Grid) -> Any:
+    """The voxels (z, y, x) on `grid` as a labelmap."""
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetDimensions(*grid.shape[::-1])
+    labelmap.SetImageToWorldMatrix(ijk_to_ras(grid))
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(voxels.astype(np.uint8).ravel(), deep=True))
+    return labelmap
 
 
 def _empty_image(grid: Grid, start: Index, stop: Index) -> Any:

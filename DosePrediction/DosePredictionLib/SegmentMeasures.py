@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from dose_prediction.case import CaseError, Grid, RoleKind
 
-from .SceneReader import BINARY_LABELMAP, CLOSED_SURFACE, grid_of_volume, segment_mask, volume_problem
+from .ContourMasks import PLANAR_CONTOUR, contours_of, fill, lattice_around
+from .ContourStore import BINARY_LABELMAP
+from .SceneReader import CLOSED_SURFACE, grid_of_volume, segment_mask, volume_problem
 from .SegmentRoles import SegmentRow
 from .Signal import Signal
 from .Steps import Steps
@@ -28,9 +30,10 @@ STEP_VOXELS = 20_000_000
 
 @dataclass(frozen=True)
 class SegmentMeasure:
-    """The volume is None where it cannot be told; the parts of it (0 to 1) that lie outside are told of targets only."""
+    """The volume is None where it cannot be told; `doubts` are about contours; the parts (0 to 1) that lie outside are told of targets only."""
 
     volume_cc: float | None
+    doubts: tuple[str, ...] = ()
     outside_ct: float | None = None
     outside_body: float | None = None
 
@@ -68,8 +71,8 @@ class SegmentMeasures:
     def _measure(self, ct: Any, segmentation: Any, rows: tuple[SegmentRow, ...]) -> Generator[float, None, None]:
         for row in rows:
             if row.segment_id not in self.found:
-                volume = yield from volume_cc(segmentation, row.segment_id)
-                self._keep(row, SegmentMeasure(volume))
+                measure = yield from measured_volume(segmentation, row.segment_id)
+                self._keep(row, measure)
         grid, targets_state = _overlap_grid(ct), self._state_of_targets(rows)
         if targets_state == self._targets_state:
             return
@@ -106,19 +109,26 @@ class SegmentMeasures:
         self.changed.emit()
 
 
-def volume_cc(segmentation_node: Any, segment_id: str) -> Generator[float, None, float | None]:
-    """The volume of a segment in the world, in steps; None for contours that are neither voxels nor a surface, and under a bending transform."""
+def measured_volume(segmentation_node: Any, segment_id: str) -> Generator[float, None, SegmentMeasure]:
+    """The volume of a segment in the world, in steps; none is told under a bending transform."""
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
     scale = _volume_scale(segmentation_node)
     yield 0.0
     if segment is None or scale is None:
-        return None
+        return SegmentMeasure(None)
     labelmap = segment.GetRepresentation(BINARY_LABELMAP)
     if labelmap is not None:
         count = yield from _voxel_count(labelmap, segment.GetLabelValue())
-        return scale * count * float(np.prod(labelmap.GetSpacing())) / 1000.0
+        return SegmentMeasure(scale * count * float(np.prod(labelmap.GetSpacing())) / 1000.0)
     surface = segment.GetRepresentation(CLOSED_SURFACE)
-    return None if surface is None else scale * _volume_inside_mm3(surface) / 1000.0
+    if surface is not None:
+        return SegmentMeasure(scale * _volume_inside_mm3(surface) / 1000.0)
+    contours = contours_of(segment)
+    if not contours:
+        return SegmentMeasure(0.0)
+    lattice = lattice_around(contours)
+    filled = yield from fill(contours, lattice, segment.GetName())
+    return SegmentMeasure(scale * np.count_nonzero(filled.mask) * lattice.voxel_volume_mm3 / 1000.0, filled.doubts)
 
 
 def _voxel_count(labelmap: Any, label: int) -> Generator[float, None, int]:
@@ -175,7 +185,7 @@ def _with_overlap(measure: SegmentMeasure, mask: Any, body: Any, grid: Grid) -> 
     inside_cc = float(mask.sum()) * grid.voxel_volume_mm3 / 1000.0
     outside_ct = max(0.0, 1.0 - inside_cc / (measure.volume_cc or inside_cc or 1.0))
     outside_body = None if body is None or not mask.any() else float(1.0 - body[mask].mean())
-    return SegmentMeasure(measure.volume_cc, outside_ct, outside_body)
+    return replace(measure, outside_ct=outside_ct, outside_body=outside_body)
 
 
 def _state(ct: Any, segmentation: Any, row: SegmentRow, rows: tuple[SegmentRow, ...]) -> tuple[Any, ...]:
@@ -193,7 +203,8 @@ def _state(ct: Any, segmentation: Any, row: SegmentRow, rows: tuple[SegmentRow, 
 def _content(segmentation: Any, segment_id: str) -> tuple[Any, ...]:
     """The segment's voxels or surface as of now."""
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
-    kind = BINARY_LABELMAP if segment.GetRepresentation(BINARY_LABELMAP) is not None else CLOSED_SURFACE
+    kinds = (kind for kind in (BINARY_LABELMAP, CLOSED_SURFACE, PLANAR_CONTOUR) if segment.GetRepresentation(kind) is not None)
+    kind = next(kinds, "")
     representation = segment.GetRepresentation(kind)
     return (segmentation.GetID(), kind, segment.GetLabelValue(), representation.GetMTime() if representation is not None else 0)
 

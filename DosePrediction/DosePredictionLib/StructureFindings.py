@@ -36,7 +36,7 @@ def structure_findings(rows: tuple[SegmentRow, ...], measures: Mapping[str, Segm
     for row in rows:
         measure = measures.get(row.segment_id, SegmentMeasure(None))
         refused = [row.prescription_problem, _empty(row, measure), _same_name(row, names), _refused_outside(row, measure)]
-        doubtful = [_twice(row, rows), _unknown(row), _doubtful_outside(row, measure)]
+        doubtful = [_twice(row, rows), _unknown(row), _doubtful_outside(row, measure), *measure.doubts]
         found += [Finding(row.segment_id, sentence, True) for sentence in refused if sentence]
         found += [Finding(row.segment_id, sentence, False) for sentence in doubtful if sentence]
     return tuple(found)

@@ -131,7 +131,7 @@ class StructureTable:
         if measure is None:
             text, tool_tip = "…", _("Being measured")
         elif measure.volume_cc is None:
-            text, tool_tip = "–", _("Contours have a volume only once they are turned into voxels or a surface.")
+            text, tool_tip = "–", _("The volume cannot be told under a transform that bends the segment.")
         else:
             text, tool_tip = _volume_text(measure.volume_cc), _("Volume in cc")
         item.setText(text)

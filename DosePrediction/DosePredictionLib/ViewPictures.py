@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
+from .DvhBands import bands_in
+from .DvhTables import PREFIX, chart_of
 from .ResultTables import dvh_curve, dvh_series
 
 SLICE_VIEWS = ("Red", "Green", "Yellow")
@@ -21,6 +24,7 @@ CHART_SIZE = (1380, 520)  # pixels, twice as many as it has on the page
 CHART_MARGIN = (90, 16, 300, 66)  # left, top, right (for the legend), bottom, in pixels
 CHART_TEXT = 20  # pixels
 LEGEND_STEP = 30  # pixels
+BAND_OPACITY = 0.18
 GRID, TEXT = qt.QColor(215, 215, 215), qt.QColor(40, 40, 40)
 
 
@@ -50,7 +54,7 @@ def _picture_of(view: Any) -> bytes:
 
 
 def dvh_picture(dose_node: Any) -> bytes:
-    """The histograms of the dose in the colours of the structures, with a legend; nothing where there are none."""
+    """The histograms of the dose and their bands in the colours of the structures, with a legend; nothing where there are none."""
     series = dvh_series(dose_node)
     if not series:
         return b""
@@ -58,7 +62,7 @@ def dvh_picture(dose_node: Any) -> bytes:
     image.fill(qt.QColor(255, 255, 255))
     painter = qt.QPainter(image)
     painter.setRenderHint(qt.QPainter.Antialiasing, True)
-    _draw_chart(painter, series)
+    _draw_chart(painter, series, bands_in(chart_of(dose_node)))
     painter.end()
     with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath) as folder:
         path = Path(folder) / "chart.png"
@@ -66,7 +70,7 @@ def dvh_picture(dose_node: Any) -> bytes:
         return path.read_bytes()
 
 
-def _draw_chart(painter: Any, series: list[Any]) -> None:
+def _draw_chart(painter: Any, series: list[Any], bands: Mapping[str, Any]) -> None:
     left, top, right, bottom = CHART_MARGIN
     width, height = CHART_SIZE[0] - left - right, CHART_SIZE[1] - top - bottom
     highest_gy = max(float(dvh_curve(one)[0][-1]) for one in series)
@@ -89,6 +93,8 @@ def _draw_chart(painter: Any, series: list[Any]) -> None:
         painter.drawText(at(dose_gy, 0)[0] - 11, top + height + 24, f"{dose_gy}")
     painter.drawText(left + width // 2 - 50, CHART_SIZE[1] - 10, _("Dose (Gy)"))
     painter.drawText(2, top + 40, "%")
+    for one in series:
+        _draw_band(painter, one.GetColor(), bands.get(one.GetTableNode().GetAttribute(f"{PREFIX}SegmentID")), at)
     for number, one in enumerate(series):
         pen = qt.QPen(qt.QColor.fromRgbF(*one.GetColor()))
         pen.setWidth(3)
@@ -100,3 +106,14 @@ def _draw_chart(painter: Any, series: list[Any]) -> None:
         painter.drawLine(x, y - 7, x + 34, y - 7)
         painter.setPen(qt.QPen(TEXT))
         painter.drawText(x + 44, y, one.GetName())
+
+
+def _draw_band(painter: Any, colour: tuple[float, float, float], band: Any, at: Callable[[float, float], tuple[int, int]]) -> None:
+    if band is None:
+        return
+    tint = qt.QColor.fromRgbF(*colour, BAND_OPACITY)
+    doses, (low, high) = band
+    for index in range(len(doses) - 1):
+        left, top = at(float(doses[index]), float(high[index]))
+        right, bottom = at(float(doses[index + 1]), float(low[index]))
+        painter.fillRect(left, top, right - left, bottom - top, tint)

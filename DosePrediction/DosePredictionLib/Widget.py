@@ -17,6 +17,7 @@ from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
 from .ComparisonSection import ComparisonSection
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
+from .DvhBands import take_names_from_bands
 from .DvhTables import chart_of
 from .ExchangeSection import ExchangeSection
 from .Fingerprints import Fingerprints
@@ -70,7 +71,7 @@ class Panel(VTKObservationMixin):
         fingerprints = Fingerprints()
         self.staleness = Staleness(ui, fingerprints, self._update_by_itself)
         self.staleness.changed.connect(self._show_button)
-        history, self.comparison = HistorySection(ui.compareCollapsibleButton), ComparisonSection(ui.compareCollapsibleButton)
+        history, self.comparison = HistorySection(ui.compareCollapsibleButton, fingerprints), ComparisonSection(ui.compareCollapsibleButton)
         self.sections: tuple[Section, ...] = (
             StructuresSection(ui, organs_with_goals()),
             BodySegment(ui),
@@ -138,6 +139,7 @@ class Panel(VTKObservationMixin):
 
     def _take_parameter_node(self) -> None:
         self._set_parameters(Parameters(self._logic.getParameterNode()))
+        take_names_from_bands()
         self._select_defaults()
 
     def _set_parameters(self, parameters: Parameters | None) -> None:

@@ -14,11 +14,13 @@ import qt
 import slicer
 
 from dicom_files import edited, roi, water_folder
+from dose_prediction.case import Beam
 from dose_prediction.case.beam_json import beams_as_json
 from dose_prediction.dicom import read_dicom_case, write_dose
 from DosePredictionLib.DicomImport import DicomImport
 from DosePredictionLib.ExchangeProcess import ExchangeProcess
 from DosePredictionLib.ExchangeSection import ExchangeSection
+from DosePredictionLib.PlanBeams import all_on
 from DosePredictionLib.SceneReader import grid_of_volume
 from DosePredictionLib.SegmentRoles import segment_rows
 from slicer_bench import wait_until
@@ -97,6 +99,22 @@ def test_all_of_a_study_is_under_one_patient_and_study_and_the_dose_is_one_to_sl
     assert hierarchy().GetItemUID(found.pop(), "DICOM") == uid
     patient = hierarchy().GetItemAncestorAtLevel(hierarchy().GetItemByDataNode(dose), "Patient")
     assert hierarchy().GetItemAttribute(patient, "DICOM.PatientID") == "Water cylinder"
+
+
+def test_a_loaded_dose_lies_over_the_ct_in_the_colours_of_a_dose_with_a_legend_in_gy(user, section, study):
+    load(user, section, study)
+    (dose,) = (node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetAttribute("DicomRtImport.DoseVolume") == "1")
+    display = dose.GetDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == pytest.approx((0.0, 1.1 * 70.0))  # of the highest prescription
+    assert display.GetApplyThreshold() and display.GetLowerThreshold() == pytest.approx(3.5)
+    red = slicer.app.layoutManager().sliceWidget("Red")
+    assert red.mrmlSliceCompositeNode().GetForegroundVolumeID() == dose.GetID()
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert (legend.GetTitleText(), legend.GetVisibility()) == ("Gy", 1)
+    user.panel.parameters.segmentation.GetDisplayNode().SetVisibility(False)
+    red.fitSliceToBackground()
+    colour = red.rendering().image((300, 300)).reshape(-1, 3).astype(int)
+    assert (colour.max(axis=1) - colour.min(axis=1) > 60).sum() > 5000  # 42 Gy of 77 Gy is green
 
 
 def test_no_node_refers_to_the_temporary_files_that_it_came_from(user, section, study):
@@ -269,6 +287,13 @@ def test_the_report_stands_alone_and_says_what_it_is_not_for(section, predicted,
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     for told in ("PTV_6000", "gantry 0°", "60 Gy", "0" * 64, "A &lt;warning&gt; &amp; more."):
         assert told in text, told
+
+
+def test_the_report_has_the_beams_and_the_ct_of_the_dose_not_those_that_are_set_now(section, predicted, tmp_path):
+    predicted.plan_beams = all_on((Beam(77),))
+    (name,) = export(section, tmp_path / "out", "reportCheckBox")
+    text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+    assert "gantry 40°" in text and "gantry 77°" not in text
 
 
 def test_the_report_as_pdf_is_one_page(section, predicted, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import qt
 import slicer
 
+from DosePredictionLib.IsocentrePoint import add_isocentre_point
+
 
 def dose_of(masks, target_gy, cord_gy=20.0):
     return np.where(masks["PTV_6000"], target_gy, np.where(masks["SpinalCord"], cord_gy, np.where(masks["BODY"], 20.0, 0.0))).astype(np.float32)
@@ -69,10 +71,103 @@ def test_going_back_restores_settings_roles_and_prescriptions_and_makes_the_resu
     two.wait_for(lambda: two.panel.staleness.is_stale)
     assert "the prescription of PTV_6000 (60 to 66 Gy)" in two.ui.staleLabel.text
     two.find("goBackButton").click()
+    settle(two)
     assert two.table()[0] == ("PTV_6000", "Target", "60")
     assert two.ui.seedSpinBox.value == 0
     two.wait_for(lambda: not two.panel.staleness.is_stale)
     assert two.button.text == "Predict"
+
+
+def mask_of(patient, name):
+    return slicer.util.arrayFromSegmentBinaryLabelmap(patient.segmentation, patient.segment_id(name), patient.ct) > 0
+
+
+def draw(patient, name, mask):
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), patient.segmentation, patient.segment_id(name), patient.ct)
+
+
+def kept_contours():
+    node = slicer.mrmlScene.GetSingletonNode("DosePredictionContours", "vtkMRMLScriptedModuleNode")
+    return list(node.GetParameterNames()) if node is not None else []
+
+
+@pytest.fixture
+def edited(user, patient, worker, masks):
+    """Two results: between them the target was moved and its dose raised, the cord deleted, an organ and an isocentre added."""
+    user.select(patient)
+    predict(user, worker, dose_of(masks, 60.0))
+    draw(patient, "PTV_6000", np.roll(masks["PTV_6000"], 2, axis=2) & masks["BODY"])
+    patient.segmentation.GetSegmentation().RemoveSegment(patient.segment_id("SpinalCord"))
+    added = patient.segmentation.GetSegmentation().AddEmptySegment("", "Brainstem")
+    assert added
+    draw(patient, "Brainstem", np.roll(masks["SpinalCord"], 5, axis=1))
+    user.type_prescription("PTV_6000", "66")
+    user.panel.parameters.isocentre_point = add_isocentre_point((1.0, 2.0, 3.0))
+    predict(user, worker, dose_of(masks, 66.0))
+    return user
+
+
+def go_back_to_the_first(user):
+    user.find("historyTable").cellClicked(0, 0)
+    settle(user)
+    user.find("goBackButton").click()
+    settle(user)
+
+
+def test_going_back_restores_contours_voxel_for_voxel_and_is_undone_by_a_click(edited, patient, masks):
+    drawn = mask_of(patient, "PTV_6000")
+    assert not edited.find("undoButton").enabled
+    go_back_to_the_first(edited)
+    assert np.array_equal(mask_of(patient, "PTV_6000"), masks["PTV_6000"])
+    assert np.array_equal(mask_of(patient, "SpinalCord"), masks["SpinalCord"])  # which was deleted
+    roles = {name: (role, dose) for name, role, dose in edited.table()}
+    assert roles["PTV_6000"] == ("Target", "60")
+    assert roles["Brainstem"][0] == "Not used"  # which was not there
+    assert mask_of(patient, "Brainstem").any()
+    assert edited.panel.parameters.isocentre_mm is None
+    edited.wait_for(lambda: not edited.panel.staleness.is_stale)
+    edited.find("undoButton").click()
+    settle(edited)
+    assert np.array_equal(mask_of(patient, "PTV_6000"), drawn)
+    assert [name for name, _role, _dose in edited.table()] == ["PTV_6000", "LT PAROTID", "BODY", "couch marker", "Brainstem"]
+    assert edited.table()[0] == ("PTV_6000", "Target", "66")
+    assert edited.table()[4][1] == "Organ: Brainstem"
+    assert edited.panel.parameters.isocentre_mm == pytest.approx((1.0, 2.0, 3.0))
+    assert not edited.find("undoButton").enabled
+
+
+def test_segments_that_share_a_labelmap_go_back_without_touching_each_other(edited, patient, masks):
+    patient.segmentation.GetSegmentation().CollapseBinaryLabelmaps(False)
+    go_back_to_the_first(edited)
+    for name in ("PTV_6000", "SpinalCord", "LT PAROTID", "BODY"):
+        assert np.array_equal(mask_of(patient, name), masks[name]), name
+
+
+def test_each_contour_is_kept_once_and_forgotten_with_the_last_result_that_it_is_in(edited, worker, masks):
+    assert len(kept_contours()) == 6  # four of the first result; the smaller target and the new organ of the second
+    edited.find("deleteResultButton").click()
+    settle(edited)
+    assert len(kept_contours()) == 4
+    edited.find("deleteResultButton").click()
+    settle(edited)
+    assert kept_contours() == []
+    assert slicer.mrmlScene.GetSingletonNode("DosePredictionContours", "vtkMRMLScriptedModuleNode") is None
+
+
+def test_contours_go_back_in_a_scene_that_was_saved_and_a_closed_one_keeps_none(edited, patient, masks, tmp_path):
+    path = str(tmp_path / "plan.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert kept_contours() == []
+    assert not edited.find("undoButton").enabled
+    slicer.util.loadScene(path)
+    slicer.app.processEvents()
+    patient.ct, patient.segmentation = edited.panel.parameters.ct, edited.panel.parameters.segmentation
+    go_back_to_the_first(edited)
+    for name in ("PTV_6000", "SpinalCord"):
+        assert np.array_equal(mask_of(patient, name), masks[name]), name
+    edited.wait_for(lambda: not edited.panel.staleness.is_stale)
 
 
 def test_a_deleted_result_leaves_nothing_behind_and_the_one_before_is_shown(two, patient, worker, masks):
@@ -184,4 +279,5 @@ def test_history_and_comparison_are_back_with_a_saved_scene(two, tmp_path):
     two.find("historyTable").cellClicked(0, 0)
     settle(two)
     two.find("goBackButton").click()
+    settle(two)
     assert two.table()[0] == ("PTV_6000", "Target", "60")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import qt
 import slicer
+from PIL import Image
+
+from DosePredictionLib.DvhBands import bands_in
+from DosePredictionLib.Report import report_html
+from DosePredictionLib.ViewPictures import BAND_OPACITY, dvh_picture
 
 CENTRE = np.array((12, 18, 22))  # of the target, in voxels (z, y, x)
 SHOWN, COLOUR, PERCENT, DOSE = range(4)
@@ -171,15 +178,12 @@ def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(s
     dose = seen.panel.parameters.dose
     chart = dose.GetNodeReference("chartRef")
     series = [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert [one.GetName() for one in series] == ["PTV_6000", "SpinalCord", "LT PAROTID"] + [""] * 6
-    low, high = series[3:5]
-    assert (low.GetYColumnName(), high.GetYColumnName()) == ("10 %", "90 %")
-    assert low.GetColor() == series[0].GetColor()
+    assert [one.GetName() for one in series] == [""] * 3 + ["PTV_6000", "SpinalCord", "LT PAROTID"]
+    assert [one.GetColor() for one in series[:3]] == [one.GetColor() for one in series[3:]]
     # 80 % of the plans scale the dose by 0.92 to 1.08, so half of the target gets at least D50 times that.
     median = np.median(dose_gy[masks["PTV_6000"]])
-    doses = slicer.util.arrayFromTableColumn(low.GetTableNode(), "Dose")
-    for column, factor in (("10 %", 0.92), ("90 %", 1.08)):
-        volumes = slicer.util.arrayFromTableColumn(low.GetTableNode(), column)
+    doses, limits = bands_in(chart)[series[3].GetTableNode().GetAttribute("DoseVolumeHistogram.SegmentID")]
+    for volumes, factor in zip(limits, (0.92, 1.08), strict=True):
         assert np.interp(50.0, volumes[::-1], doses[::-1]) == pytest.approx(median * factor, abs=1.0)
     seen.find("overlayComboBox").currentIndex = 1
     settle(seen)
@@ -188,6 +192,31 @@ def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(s
     assert spread.GetAttribute("DicomRtImport.DoseVolume") is None
     legends = {node.GetTitleText(): node.GetVisibility() for node in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")}
     assert legends == {"Gy": 0, "± Gy": 1}
+
+
+def tinted(picture, colour, opacity):
+    """How many pixels have the colour as it is on white."""
+    wanted = 255 * (1 - opacity * (1 - np.array(colour)))
+    return int((np.abs(picture.astype(float) - wanted).max(axis=-1) < 12).sum())
+
+
+def test_bands_are_tinted_areas_that_the_legend_does_not_name_in_the_chart_and_in_the_report(seen, worker, dose_gy, tmp_path):
+    worker.calls.clear()
+    seen.press()
+    seen.wait_for(lambda: "predict" in worker.names)
+    worker.answer(dose_gy, [dose_gy * factor for factor in np.linspace(0.7, 1.3, 5, dtype=np.float32)])
+    seen.wait_until_idle()
+    dose = seen.panel.parameters.dose
+    colour = seen.panel._rows[0].colour
+    picture = np.array(Image.open(BytesIO(dvh_picture(dose))).convert("RGB"))
+    assert tinted(picture, colour, BAND_OPACITY) > 5000
+    assert "80 % of the sampled plans" in report_html(dose, seen.panel.parameters.goals)
+    path = str(tmp_path / "plan.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadScene(path)
+    chart = seen.panel.parameters.dose.GetNodeReference("chartRef")
+    assert [chart.GetNthPlotSeriesNode(index).GetName() for index in range(6)] == [""] * 3 + ["PTV_6000", "SpinalCord", "LT PAROTID"]
 
 
 def test_results_and_their_display_are_back_with_a_saved_scene(seen, tmp_path):

@@ -9,8 +9,10 @@ import vtk
 
 from dose_prediction.case import find_body
 from dose_prediction.case_files import read_case
+from dose_prediction.contours import area
 from DosePredictionLib import BodySegment
 from DosePredictionLib.SceneReader import grid_of_volume
+from planar_contours import contour_segmentation, contours_of_mask
 
 VOXEL_CC = 3.0**3 / 1000
 COLOUR, NAME, ROLE, DOSE, VOLUME = range(5)
@@ -267,32 +269,31 @@ def test_a_prediction_started_at_once_has_no_body_made_under_it(user, patient, w
     assert read_case(worker.calls[0][1]).external is None
 
 
-def planar_contours(patient, mask, name):
-    """A segmentation node as from an RTSTRUCT, of squares around the mask's extent on each of its slices."""
+def test_planar_contours_are_measured_predicted_on_and_left_as_they_are(user, patient, masks, worker):
+    """As a user of Slicer without SlicerRT has them after loading an RTSTRUCT elsewhere."""
     grid = grid_of_volume(patient.ct)
-    points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
-    for z in np.flatnonzero(mask.any(axis=(1, 2))):
-        (y_low, x_low), (y_high, x_high) = np.argwhere(mask[z]).min(axis=0) - 0.5, np.argwhere(mask[z]).max(axis=0) + 0.5
-        corners = [(z, y, x) for y, x in ((y_low, x_low), (y_low, x_high), (y_high, x_high), (y_high, x_low))]
-        ids = [points.InsertNextPoint(-x, -y, z) for x, y, z in grid.world_from_index(corners)]
-        lines.InsertNextCell(5, [*ids, ids[0]])
-    contours = vtk.vtkPolyData()
-    contours.SetPoints(points)
-    contours.SetLines(lines)
-    segment = slicer.vtkSegment()
-    segment.SetName(name)
-    segment.AddRepresentation("Planar contour", contours)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "RTSTRUCT")
-    node.GetSegmentation().SetSourceRepresentationName("Planar contour")
-    node.GetSegmentation().AddSegment(segment)
-    return node
-
-
-def test_planar_contours_are_listed_at_once_and_never_turned_into_voxels_unasked(user, patient, masks):
-    contours = planar_contours(patient, masks["PTV_6000"], "PTV 60 Gy")
+    contours = contour_segmentation({name: contours_of_mask(masks[name], grid) for name in ("PTV_6000", "SpinalCord")})
     user.ui.ctSelector.setCurrentNode(patient.ct)
     user.ui.segmentationSelector.setCurrentNode(contours)
-    assert user.table() == [("PTV 60 Gy", "Target", "60")]
-    assert wait_for_volumes(user) == {"PTV 60 Gy": "–"}
-    assert contours.GetSegmentation().GetSegment(contours.GetSegmentation().GetNthSegmentID(0)).GetRepresentation("Binary labelmap") is None
-    assert "every prediction finds it on the CT" not in user.ui.bodyLabel.text
+    assert [row[0] for row in user.table()] == ["PTV_6000", "SpinalCord"]
+    volumes = wait_for_volumes(user)
+    for name, text in volumes.items():
+        outlined_cc = sum(area(contour[:, :2]) for contour in contours_of_mask(masks[name], grid)) * 3.0 / 1000
+        assert float(text) == pytest.approx(outlined_cc, rel=0.05)
+    assert "every prediction finds it on the CT" in user.ui.bodyLabel.text
+    assert user.ui.bodyButton.isHidden()
+    user.press()
+    user.wait_for(lambda: worker.names == ["predict"])
+    for structure in read_case(worker.calls[0][1]).structures:
+        assert np.array_equal(structure.mask, masks[structure.name])
+    segmentation = contours.GetSegmentation()
+    assert not segmentation.ContainsRepresentation("Binary labelmap") and not segmentation.ContainsRepresentation("Closed surface")
+
+
+def test_what_is_doubtful_about_contours_is_said_in_place(user, patient, masks):
+    contours = contours_of_mask(masks["PTV_6000"], grid_of_volume(patient.ct))
+    user.ui.ctSelector.setCurrentNode(patient.ct)
+    user.ui.segmentationSelector.setCurrentNode(contour_segmentation({"PTV 60 Gy": [*contours, contours[2]]}))
+    wait_for_volumes(user)
+    assert "'PTV 60 Gy' has 1 contour twice; counted once." in user.ui.findingsLabel.text
+    assert user.button.enabled, user.reasons

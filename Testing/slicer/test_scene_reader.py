@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import slicer
 import vtk
 
-from dose_prediction.case import CaseError, parse_beams
+from dose_prediction.case import CaseError, Grid, parse_beams
+from DosePredictionLib.ContourMasks import fill
 from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras, read_case, segment_mask
 from DosePredictionLib.SegmentRoles import segment_rows
+from planar_contours import contour_segmentation, contours_of_mask
 
 
 def case_of(patient):
@@ -159,11 +163,64 @@ def test_planar_contours_with_a_surface_go_through_the_surface(patient, masks):
     assert np.count_nonzero(found ^ expected) <= 0.1 * expected.sum()
 
 
-def test_planar_contours_that_cannot_be_converted_are_refused_with_the_remedy(patient):
-    with_surfaces(patient, "Planar contour", with_contours=True)
-    patient.segmentation.GetSegmentation().RemoveRepresentation("Closed surface")
-    with pytest.raises(CaseError, match="SlicerRT"):
-        mask_of(patient, "PTV_6000")
+def on_contours(patient, masks, names=("PTV_6000", "SpinalCord")):
+    """The patient with planar contours in place of voxels."""
+    grid = grid_of_volume(patient.ct)
+    patient.segmentation = contour_segmentation({name: contours_of_mask(masks[name], grid) for name in names})
+    return patient
+
+
+def test_planar_contours_become_the_voxels_whose_centres_they_enclose(patient, masks):
+    on_contours(patient, masks)
+    for name in ("PTV_6000", "SpinalCord"):
+        assert np.array_equal(mask_of(patient, name), masks[name])
+
+
+def test_planar_contours_are_moved_by_the_transform_of_their_segmentation(patient, masks):
+    on_contours(patient, masks).segmentation.SetAndObserveTransformNodeID(transform_node(turned(0, (-6.0, 3.0, 9.0))).GetID())
+    assert np.array_equal(mask_of(patient, "PTV_6000"), np.roll(masks["PTV_6000"], (3, -1, 2), (0, 1, 2)))
+
+
+def test_planar_contours_turned_out_of_the_slices_cover_what_the_turned_voxels_cover(patient, masks):
+    tilt = np.eye(4)
+    tilt[1:3, 1:3] = [[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]]
+    node_id = transform_node(tilt).GetID()
+    patient.segmentation.SetAndObserveTransformNodeID(node_id)
+    expected = mask_of(patient, "PTV_6000")
+    on_contours(patient, masks).segmentation.SetAndObserveTransformNodeID(node_id)
+    assert np.count_nonzero(mask_of(patient, "PTV_6000") ^ expected) <= 0.1 * expected.sum()
+
+
+def test_a_hole_in_planar_contours_stays_a_hole(patient, masks):
+    ring = masks["BODY"] & ~masks["PTV_6000"]
+    patient.segmentation = contour_segmentation({"PTV 60 Gy": contours_of_mask(ring, grid_of_volume(patient.ct))})
+    assert np.array_equal(mask_of(patient, "PTV 60 Gy"), ring)
+
+
+def test_contours_across_the_slices_are_refused_with_the_remedy(patient, masks):
+    sagittal = [contour[:, [2, 1, 0]] for contour in contours_of_mask(masks["PTV_6000"], grid_of_volume(patient.ct))]
+    patient.segmentation = contour_segmentation({"PTV 60 Gy": sagittal})
+    with pytest.raises(CaseError, match="oblique planes"):
+        mask_of(patient, "PTV 60 Gy")
+
+
+def test_the_window_waits_for_no_step_of_filling_a_whole_bodys_contours():
+    """165 slices of 512 x 512.  Processor time of both threads is counted, which other programs do not lengthen."""
+    grid = Grid((165, 512, 512), (-240.0, -240.0, -165.0), (0.9375, 0.9375, 2.0))
+    angle = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+    circle = np.column_stack([180 * np.cos(angle), 120 * np.sin(angle)])
+    contours = [np.column_stack([circle, np.full(len(circle), z)]) for z in np.arange(-165.0, 165.0, 2.0)]
+    steps, longest_s, begun = fill(contours, grid, "BODY"), 0.0, time.process_time()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            covered_mm2 = end.value.mask.sum() * 0.9375**2 / 165
+            break
+        now = time.process_time()
+        longest_s, begun = max(longest_s, now - begun), now
+    assert covered_mm2 == pytest.approx(np.pi * 180 * 120, rel=0.001)
+    assert longest_s < 0.5
 
 
 def test_the_users_nodes_are_not_changed_by_reading(patient):
