@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 BINARY_LABELMAP = "Binary labelmap"
-NODE_TAG = "DosePredictionContours"
+NODE_NAME = "DosePredictionContours"
+KEPT_ATTRIBUTE = "DosePrediction.KeptContours"
 FAST = 1  # level of compression
 
 Index = tuple[int, int, int]
@@ -25,15 +26,11 @@ def keep_contours(packed: Mapping[str, str]) -> None:
     """Keep packed contours by their digests."""
     if not packed:
         return
-    scene = slicer.mrmlScene
     node = _node()
     if node is None:
-        node = scene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
-        node.UnRegister(None)
-        node.SetSingletonTag(NODE_TAG)
-        node.SetName(NODE_TAG)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", NODE_NAME)
+        node.SetAttribute(KEPT_ATTRIBUTE, "1")
         node.HideFromEditorsOn()
-        node = scene.AddNode(node)
     for digest, text in packed.items():
         node.SetParameter(digest, text)
 
@@ -110,4 +107,5 @@ def cropped_labelmap(image: Any, value: int) -> tuple[Index, NDArray[np.bool_]]:
 
 
 def _node() -> Any:
-    return slicer.mrmlScene.GetSingletonNode(NODE_TAG, "vtkMRMLScriptedModuleNode")
+    nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")  # no singleton, for those outlive the scene
+    return next((node for node in nodes if node.GetAttribute(KEPT_ATTRIBUTE)), None)

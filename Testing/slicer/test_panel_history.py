@@ -87,7 +87,7 @@ def draw(patient, name, mask):
 
 
 def kept_contours():
-    node = slicer.mrmlScene.GetSingletonNode("DosePredictionContours", "vtkMRMLScriptedModuleNode")
+    node = slicer.mrmlScene.GetFirstNodeByName("DosePredictionContours")
     return list(node.GetParameterNames()) if node is not None else []
 
 
@@ -151,7 +151,7 @@ def test_each_contour_is_kept_once_and_forgotten_with_the_last_result_that_it_is
     edited.find("deleteResultButton").click()
     settle(edited)
     assert kept_contours() == []
-    assert slicer.mrmlScene.GetSingletonNode("DosePredictionContours", "vtkMRMLScriptedModuleNode") is None
+    assert slicer.mrmlScene.GetFirstNodeByName("DosePredictionContours") is None
 
 
 def test_contours_go_back_in_a_scene_that_was_saved_and_a_closed_one_keeps_none(edited, patient, masks, tmp_path):
