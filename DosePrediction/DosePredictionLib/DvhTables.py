@@ -12,8 +12,7 @@ import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
-from dose_prediction.case import Grid, Structure
-from dose_prediction.dosimetry import dose_in_mask
+from dose_prediction.dosimetry import StructureDose
 
 from .DoseNode import DOSE_UNIT
 from .DvhBands import PERCENTILES, put_band, tint
@@ -55,13 +54,9 @@ class Histogram:
     band_percent: NDArray[np.float64] | None = None
 
 
-def histogram(row: SegmentRow, structure: Structure, dose_gy: NDArray[np.float32], grid: Grid, top_gy: float = 0.0) -> Histogram:
-    """The histogram of one structure, its voxels divided: (0, 100 %), then from 0.1 Gy in steps of 0.2 Gy to the maximum of the whole dose.
-
-    It goes on to `top_gy` where that is more, the maximum of the sampled plans.
-    """
-    inside = dose_in_mask(dose_gy, grid, structure.mask)
-    axis = dose_axis(max(float(dose_gy.max()), top_gy))
+def histogram(row: SegmentRow, inside: StructureDose, top_gy: float) -> Histogram:
+    """The histogram of one structure: (0, 100 %), then from 0.1 Gy in steps of 0.2 Gy to `top_gy`."""
+    axis = dose_axis(top_gy)
     figures = (*(inside.dose_at_volume(percent) for percent in D_PERCENTS), inside.dose_at_volume(SMALL_VOLUME_CC, "cc"))
     volumes = inside.cumulative(axis)
     volumes[0] = 100.0  # all of it, whatever the sum of the samples' volumes rounds to

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, DoseGoal, PlanCase, RoleKind
-from dose_prediction.dosimetry import GoalResult, GoalSet, dose_in_mask, evaluate_goals
+from dose_prediction.dosimetry import GoalResult, GoalSet, StructureDose, dose_in_mask, evaluate_goals
 
 from .DisplaySettings import DisplaySettings
 from .DoseNode import place_in_study, put_dose
@@ -88,23 +88,22 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
     rows = {row.name: row for row in request.rows if row.kind is not RoleKind.IGNORED}
     judged = [structure for structure in case.structures if structure.role.kind in (RoleKind.TARGET, RoleKind.ORGAN)]
     histograms: list[Histogram] = []
+    doses: dict[str, StructureDose] = {}
     plans = [np.load(path, mmap_mode="r", allow_pickle=False) for path in event.get("samples", ())]
-    top_gy = max((float(plan.max()) for plan in plans), default=0.0)
+    top_gy = max(float(dose_gy.max()), *(float(plan.max()) for plan in plans), 0.0)
     for number, structure in enumerate(judged):
-        found = histogram(rows[structure.name], structure, dose_gy, case.grid, top_gy)
+        # Voxels are divided: those of a small organ are few, and its metrics would go in steps of one.
+        doses[structure.name] = dose_in_mask(dose_gy, case.grid, structure.mask)
+        found = histogram(rows[structure.name], doses[structure.name], top_gy)
         of_plans = []
         for drawn, plan in enumerate(plans):
             of_plans.append(dose_in_mask(plan, case.grid, structure.mask).cumulative(found.dose_gy))
-            yield 0.5 * (number + drawn / len(plans)) / len(judged)
+            yield 0.9 * (number + drawn / len(plans)) / len(judged)
         histograms.append(with_band(found, of_plans) if of_plans else found)
-        yield 0.5 * (number + 1) / len(judged)
-    results: list[GoalResult] = []
-    goals = request.goal_set.goals
-    for number, goal in enumerate(goals, start=1):
-        results += evaluate_goals((goal,), dose_gy, case)
-        yield 0.5 + 0.5 * number / len(goals)
+        yield 0.9 * (number + 1) / len(judged)
+    results = evaluate_goals(request.goal_set.goals, dose_gy, case, doses)
     spread_gy = np.load(event["spread"], allow_pickle=False) if event.get("spread") else None
-    return JudgedDose(dose_gy, _provenance(request, event), tuple(histograms), tuple(results), spread_gy)
+    return JudgedDose(dose_gy, _provenance(request, event), tuple(histograms), results, spread_gy)
 
 
 def _provenance(request: RunRequest, event: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dose_prediction.dosimetry import (
     GoalError,
     GoalSet,
     Outcome,
+    StructureDose,
     evaluate_goal,
     evaluate_goals,
     load_goal_set,
@@ -141,6 +142,17 @@ def test_goals_for_ptv_apply_to_every_target_and_for_ptv_high_to_the_highest():
         ("PTV_7000", Outcome.MET),
         ("Larynx", Outcome.NOT_APPLICABLE),
     ]
+
+
+def test_a_structure_whose_dose_is_given_is_judged_by_it_and_the_others_by_their_voxels():
+    case = water_case()
+    dose = np.where(case.body, 50.0, 0.0)
+    goals = (parse_goal("PTV: D95% >= 60 Gy"), parse_goal("PTV: V60Gy >= 1 cc"))
+    results = evaluate_goals(goals, dose, case, {"PTV_7000": StructureDose([58.0, 66.0], [1.0, 3.0])})
+    found = {(result.structure, result.goal.metric): result.value for result in results}
+    assert found["PTV_7000", "D95%"] == pytest.approx(58.0 + 8.0 * 0.05)
+    assert found["PTV_7000", "V60Gy"] == pytest.approx(3.0)
+    assert (found["PTV_5600", "D95%"], found["PTV_5600", "V60Gy"]) == (50.0, 0.0)
 
 
 def test_there_are_goals_for_head_and_neck_and_for_lung():

@@ -194,6 +194,23 @@ def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(s
     assert legends == {"Gy": 0, "± Gy": 1}
 
 
+def test_goals_and_metrics_are_read_off_one_histogram_of_divided_voxels(seen):
+    """0.03 cc is one voxel and a tenth of this patient; of whole voxels it would be the hottest one's dose."""
+    metrics, goals = (seen.panel.parameters.dose.GetNodeReference(role) for role in ("dvhMetricsTableRef", "DosePrediction.goalsRef"))
+    table = metrics.GetTable()
+    figures = {
+        (table.GetColumnByName("Structure").GetValue(row), name): table.GetColumnByName(f"{column} (GY)").GetValue(row)
+        for row in range(table.GetNumberOfRows())
+        for name, column in (("Dmean", "Mean dose"), ("D0.03cc", "D0.03cc"), ("D95%", "D95%"), ("D2%", "D2%"))
+    }
+    cells = [[goals.GetCellText(row, column) for column in range(3)] for row in range(goals.GetNumberOfRows())]
+    told = {(structure, goal.split()[0]): reached for structure, goal, reached in cells}
+    compared = figures.keys() & told.keys()
+    assert len(compared) >= 4 and ("SpinalCord", "D0.03cc") in compared
+    for key in compared:
+        assert float(told[key].split()[0]) == pytest.approx(figures[key], abs=0.051), key
+
+
 def tinted(picture, colour, opacity):
     """How many pixels have the colour as it is on white."""
     wanted = 255 * (1 - opacity * (1 - np.array(colour)))

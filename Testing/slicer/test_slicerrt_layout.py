@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import slicer
 
-from dose_prediction.case import Grid, Structure
+from dose_prediction.case import Grid
+from dose_prediction.dosimetry import dose_in_mask
 from DosePredictionLib.DoseNode import place_in_study, put_dose
 from DosePredictionLib.DvhTables import histogram, put_histograms
 from DosePredictionLib.SceneReader import grid_of_volume
@@ -45,7 +46,7 @@ def show(patient, dose_gy, masks):
 
 
 def histogram_of(row, dose_gy, masks):
-    return histogram(row, Structure(row.name, row.role, masks[row.name]), dose_gy, Grid(dose_gy.shape, spacing_mm=(3.0, 3.0, 3.0)))
+    return histogram(row, dose_in_mask(dose_gy, Grid(dose_gy.shape, spacing_mm=(3.0, 3.0, 3.0)), masks[row.name]), float(dose_gy.max()))
 
 
 def column(table_node, name):

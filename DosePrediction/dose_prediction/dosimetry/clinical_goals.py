@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_prediction.dosimetry import dvh
+from dose_prediction.dosimetry.structure_dose import StructureDose
 from dose_prediction.output_files import whole_file
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ CLOSE_FRACTION = 0.05
 
 PRESCRIPTION_UNIT = "% of prescription"
 
-_STATISTICS: dict[str, Callable[[NDArray[np.float64]], Any]] = {"mean": np.mean, "max": np.max, "min": np.min}
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _METRIC = re.compile(rf"(?:D(mean|max|min)|(D){_NUMBER}(%|cc)|(V){_NUMBER}(Gy|%))")
 _GOAL = re.compile(rf"(?:(?P<structure>[^:]+):)?\s*(?P<metric>[DVdv]\w[\w.%]*)\s*(?P<comparison>>=|<=|≥|≤|>|<)\s*(?P<limit>{_NUMBER})\s*(?P<unit>.*)")
@@ -170,17 +170,20 @@ def write_goal_set(path: Path | str, goal_set: GoalSet) -> None:
         unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def evaluate_goals(goals: tuple[ClinicalGoal, ...], dose_gy: NDArray[Any], case: PlanCase) -> tuple[GoalResult, ...]:
+def evaluate_goals(
+    goals: tuple[ClinicalGoal, ...], dose_gy: NDArray[Any], case: PlanCase, doses: Mapping[str, StructureDose] | None = None
+) -> tuple[GoalResult, ...]:
     """Every goal on the structures of `case` that it is for; one result a structure, or one "not applicable" where the case has none.
 
-    `dose_gy` is (z, y, x) on the grid of `case`.
+    `dose_gy` is (z, y, x) on the grid of `case`; every voxel of a structure counts whole, but for structures whose dose is given in `doses`, by name.
     """
     results: list[GoalResult] = []
     for goal in goals:
         structures = _structures_of(goal, case)
         for structure in structures:
-            prescription_gy = structure.role.prescription_gy
-            results.append(evaluate_goal(goal, dose_gy, structure.mask, case.grid.voxel_volume_mm3, prescription_gy, structure.name))
+            dose = doses.get(structure.name) if doses is not None else None
+            dose = dose or _whole_voxels(dose_gy, structure.mask, case.grid.voxel_volume_mm3)
+            results.append(_judged(goal, dose, structure.role.prescription_gy, structure.name))
         if not structures:
             results.append(GoalResult(goal, goal.structure, Outcome.NOT_APPLICABLE))
     return tuple(results)
@@ -200,10 +203,19 @@ def evaluate_goal(
     >>> result.outcome.value, result.value, result.margin
     ('close', 27.0, -1.0)
     """
-    structure = structure or goal.structure
-    if not np.any(mask) or (goal.needs_prescription and prescription_gy is None):
+    return _judged(goal, _whole_voxels(dose_gy, mask, voxel_volume_mm3), prescription_gy, structure or goal.structure)
+
+
+def _whole_voxels(dose_gy: NDArray[Any], mask: NDArray[np.bool_], voxel_volume_mm3: float) -> StructureDose | None:
+    """The dose in a mask, each voxel of it whole; None if it has none."""
+    inside = np.asarray(dose_gy)[np.asarray(mask, dtype=bool)]
+    return StructureDose(inside, np.full(inside.size, voxel_volume_mm3 / dvh.MM3_PER_CC)) if inside.size else None
+
+
+def _judged(goal: ClinicalGoal, dose: StructureDose | None, prescription_gy: float | None, structure: str) -> GoalResult:
+    if dose is None or (goal.needs_prescription and prescription_gy is None):
         return GoalResult(goal, structure, Outcome.NOT_APPLICABLE)
-    value = _metric_value(goal, dose_gy, mask, voxel_volume_mm3, prescription_gy or 0.0)
+    value = _metric_value(goal, dose, prescription_gy or 0.0)
     relative = goal.unit == PRESCRIPTION_UNIT
     limit = goal.limit / 100.0 * (prescription_gy or 0.0) if relative else goal.limit
     margin = limit - value if goal.comparison == "<=" else value - limit
@@ -211,21 +223,17 @@ def evaluate_goal(
     return GoalResult(goal, structure, outcome, value, limit, margin, "Gy" if relative else goal.unit)
 
 
-def _metric_value(goal: ClinicalGoal, dose_gy: NDArray[Any], mask: NDArray[np.bool_], voxel_volume_mm3: float, prescription_gy: float) -> float:
+def _metric_value(goal: ClinicalGoal, inside: StructureDose, prescription_gy: float) -> float:
     """The goal's metric, a dose in Gy or a volume in the unit of the goal's limit."""
     match = _METRIC.fullmatch(goal.metric)
     assert match is not None, "ClinicalGoal checks its metric"
     statistic, _, volume, volume_unit, _, dose, dose_unit = match.groups()
     if statistic:
-        return float(_STATISTICS[statistic](dose_gy[mask].astype(np.float64)))
+        return {"mean": inside.mean_gy, "max": inside.max_gy, "min": inside.min_gy}[statistic]
     if volume:
-        if volume_unit == "%":
-            return dvh.dose_at_volume(dose_gy, mask, float(volume))
-        return dvh.dose_at_absolute_volume(dose_gy, mask, float(volume), voxel_volume_mm3)
+        return inside.dose_at_volume(float(volume), "cc" if volume_unit == "cc" else "%")
     at_least_gy = float(dose) if dose_unit == "Gy" else float(dose) / 100.0 * prescription_gy
-    if goal.unit == "cc":
-        return dvh.absolute_volume_at_dose(dose_gy, mask, at_least_gy, voxel_volume_mm3)
-    return dvh.volume_at_dose(dose_gy, mask, at_least_gy)
+    return inside.volume_at_dose(at_least_gy, "cc" if goal.unit == "cc" else "%")
 
 
 def _structures_of(goal: ClinicalGoal, case: PlanCase) -> tuple[Structure, ...]:
