@@ -82,6 +82,11 @@ class OpenedCase:
     case: PlanCase
     dicom: DicomReferences | None = None
 
+    @property
+    def frame_of_reference_uid(self) -> str:
+        """That of the CT; "" where no DICOM file tells it."""
+        return self.dicom.frame_of_reference_uid if self.dicom is not None else ""
+
 
 def read_case(path: Path | str, beams: Beams | None = None) -> PlanCase:
     """The case at `path`, with `beams` in place of its own if they are given.

@@ -290,15 +290,15 @@ def _write(path: Path, opened: OpenedCase, prediction: Prediction, options: argp
 
 
 def _goals(options: argparse.Namespace) -> int:
-    from dose_prediction.case_files import read_case
+    from dose_prediction.case_files import open_case
     from dose_prediction.dose_files import read_dose_for_case
     from dose_prediction.report import goals_table
 
     goals = _goal_set(options.goals)
     with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
-        case = read_case(options.case)
-        dose_gy = read_dose_for_case(options.dose, case)
-    print(goals_table(evaluate_goals(goals, dose_gy, case)))
+        opened = open_case(options.case)
+        dose_gy = read_dose_for_case(options.dose, opened.case, opened.frame_of_reference_uid)
+    print(goals_table(evaluate_goals(goals, dose_gy, opened.case)))
     return 0
 
 

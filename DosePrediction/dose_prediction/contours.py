@@ -22,6 +22,9 @@ Polygon = NDArray[np.float64]
 # Contours reach this far across their slice by rounding; by more they were edited on other planes.
 FLAT_MM = 0.1
 CROSSING_PART = 0.02
+# A structure is coarse if the volume of its voxels differs by more from what its contours enclose.
+COARSE_PART = 0.05
+_LINES = 8  # through each row, for areas
 TIE = 1e-3  # in slices
 
 
@@ -31,7 +34,7 @@ def polygons_to_mask(polygons_mm: Sequence[ArrayLike], grid: Grid, name: str) ->
     Every slice takes the contours of the plane that is nearest, up to half the distance between planes away, so contours may lie between slices, on
     every second slice or finer than the slices.  A contour that is there twice counts once, one of fewer than three corners has no area.  Without a
     contour on the grid the mask is empty.  Raises CaseError for contours across the slices; what is doubtful (crossing contours, slices
-    that were left out, a structure beyond the grid) is told of with a CaseWarning.
+    that were left out, a structure beyond the grid or too small for its voxels) is told of with a CaseWarning.
 
     >>> square = [[-0.5, -0.5, 1], [1.5, -0.5, 1], [1.5, 1.5, 1], [-0.5, 1.5, 1]]
     >>> polygons_to_mask([square], Grid((3, 4, 4)), "Cube").sum(axis=(1, 2)).tolist()
@@ -111,7 +114,17 @@ def _stacked(heights: NDArray[np.float64], polygons: Sequence[Polygon], grid: Gr
         _warn(f"{name!r} has no contour on {skipped} slice{'s' if skipped > 1 else ''} between its first and its last; nothing was drawn in between.")
     if crossing:
         _warn(f"Contours of {name!r} cross one another within a slice; where two overlap counts as outside, as in a hole.")
+    if mask.any() and not (outside or skipped or planes[0] < -0.5 or planes[-1] > grid.shape[0] - 0.5):
+        _tell_if_coarse(name, mask, sum(map(area, of_plane.values())) * apart, grid)
     return mask
+
+
+def _tell_if_coarse(name: str, mask: NDArray[np.bool_], enclosed_voxels: float, grid: Grid) -> None:
+    found = np.count_nonzero(mask)
+    if abs(found - enclosed_voxels) > COARSE_PART * enclosed_voxels:
+        size = " x ".join(f"{spacing:.3g}" for spacing in grid.spacing_mm)
+        cc = grid.voxel_volume_mm3 / 1000
+        _warn(f"Voxels of {size} mm are coarse for {name!r}: its contours enclose {enclosed_voxels * cc:.3g} cc, its voxels {found * cc:.3g} cc.")
 
 
 def _planes(heights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,7 +149,7 @@ def _cross(polygons: Sequence[Polygon], shape: tuple[int, int]) -> bool:
             one, other = (filled([polygons[index]], shape) for index in (first, second))
             common = np.count_nonzero(one & other)
             smaller = min(np.count_nonzero(one), np.count_nonzero(other))
-            if CROSSING_PART * smaller < common < (1 - CROSSING_PART) * smaller and area(polygons[first]) and area(polygons[second]):
+            if CROSSING_PART * smaller < common < (1 - CROSSING_PART) * smaller:
                 return True
     return False
 
@@ -150,30 +163,39 @@ def filled(polygons: Sequence[Polygon], shape: tuple[int, int]) -> NDArray[np.bo
     rows, columns = shape
     toggles = np.zeros((rows, columns + 1), dtype=np.int32)
     for polygon in polygons:
-        x, y = polygon[:, 0], polygon[:, 1]
-        x_next, y_next = np.roll(x, -1), np.roll(y, -1)
-        # A row is crossed by the edges that begin at or above it and end below it, so that a corner on a row counts once.
-        first = np.clip(np.ceil(np.minimum(y, y_next)), 0, rows).astype(int)
-        last = np.clip(np.ceil(np.maximum(y, y_next)), 0, rows).astype(int)
-        counts = last - first
-        edge = np.repeat(np.arange(len(x)), counts)
-        row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
-        share = (row - y[edge]) / (y_next[edge] - y[edge])
-        crossing = x[edge] + share * (x_next[edge] - x[edge])
-        column = np.clip(np.ceil(crossing), 0, columns).astype(int)
-        np.add.at(toggles, (row, column), 1)
+        row, crossing = _crossings(polygon, rows)
+        np.add.at(toggles, (row, np.clip(np.ceil(crossing), 0, columns).astype(int)), 1)
     inside: NDArray[np.bool_] = np.cumsum(toggles[:, :columns], axis=1) % 2 == 1
     return inside
 
 
-def area(polygon: Polygon) -> float:
-    """Area inside a polygon in voxels, without sign.
+def area(polygons: Sequence[Polygon]) -> float:
+    """The area in voxels that lies inside an odd number of `polygons`, by lines through them, eight a row.
 
-    >>> area(np.array([[0, 0], [4, 0], [4, 2], [0, 2]]))
-    8.0
+    >>> area([np.array([[0, 0], [4, 0], [4, 2], [0, 2]]), np.array([[1, 1], [2, 1], [2, 2], [1, 2]])])
+    7.0
     """
+    top = np.floor(min(polygon[:, 1].min() for polygon in polygons))
+    # Stretched and shifted so that the lines run through whole rows, half a line from the top.
+    stretched = [np.column_stack([polygon[:, 0], (polygon[:, 1] - top) * _LINES - 0.5]) for polygon in polygons]
+    lines = int(np.ceil(max(polygon[:, 1].max() for polygon in stretched))) + 1
+    row, crossing = (np.concatenate(parts) for parts in zip(*(_crossings(polygon, lines) for polygon in stretched), strict=True))
+    crossing = crossing[np.lexsort((crossing, row))]
+    return float(np.sum(crossing[1::2] - crossing[::2])) / _LINES
+
+
+def _crossings(polygon: Polygon, rows: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Where the edges of a polygon cross the rows from 0 to below `rows`: the row and the place along it, for each crossing."""
     x, y = polygon[:, 0], polygon[:, 1]
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+    x_next, y_next = np.roll(x, -1), np.roll(y, -1)
+    # A row is crossed by the edges that begin at or above it and end below it, so that a corner on a row counts once.
+    first = np.clip(np.ceil(np.minimum(y, y_next)), 0, rows).astype(int)
+    last = np.clip(np.ceil(np.maximum(y, y_next)), 0, rows).astype(int)
+    counts = last - first
+    edge = np.repeat(np.arange(len(x)), counts)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
+    share = (row - y[edge]) / (y_next[edge] - y[edge])
+    return row, x[edge] + share * (x_next[edge] - x[edge])
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:

@@ -33,10 +33,10 @@ def import_study(folder: Path, output: Path, with_volumes: bool, on_stage: OnSta
     """
     with warnings.catch_warnings(record=True) as heard, whole_folder(output) as scratch:
         warnings.simplefilter("always", CaseWarning)
-        on_stage("Reading CT, contours and plan", 0.05)
-        case = read_dicom_case(folder)
-        on_stage("Looking for doses", 0.6)
+        on_stage("Looking through the files", 0.05)
         studies = find_studies(folder)
+        on_stage("Reading CT, contours and plan", 0.2)
+        case = read_dicom_case(folder, studies=studies)
         doses: list[dict[str, str]] = []
         if with_volumes:
             on_stage("Writing CT and contours", 0.7)
@@ -47,8 +47,7 @@ def import_study(folder: Path, output: Path, with_volumes: bool, on_stage: OnSta
             on_stage("Writing doses", 0.9)
             doses = _write_doses(scratch, studies, case)
         table = _table(case, studies, doses)
-        # Each remark once: files are looked through twice.
-        table["remarks"] = list(dict.fromkeys(str(warning.message) for warning in heard if issubclass(warning.category, CaseWarning)))
+        table["remarks"] = [str(warning.message) for warning in heard if issubclass(warning.category, CaseWarning)]
         (scratch / TABLE_FILE).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
 
 
@@ -77,7 +76,11 @@ def _table(case: DicomCase, studies: tuple[Study, ...], doses: list[dict[str, st
 
 def _write_doses(folder: Path, studies: tuple[Study, ...], case: DicomCase) -> list[dict[str, str]]:
     frame = case.references.frame_of_reference_uid
-    files = [file for study in studies for file in study.doses if file.frame_of_reference_uid in ("", frame)]
+    found = [file for study in studies for file in study.doses]
+    files = [file for file in found if file.frame_of_reference_uid in ("", frame)]
+    if len(files) < len(found):
+        others = ", ".join(file.path.name for file in found if file not in files)
+        warnings.warn(f"Doses in another frame of reference than the CT's were left out: {others}.", CaseWarning, stacklevel=2)
     written = []
     for number, file in enumerate(files, start=1):
         dose = read_dose(file.path)

@@ -64,13 +64,14 @@ def _criteria(options: argparse.Namespace) -> GammaCriteria:
 
 
 def _dvh(options: argparse.Namespace) -> int:
-    from dose_prediction.case_files import read_case
+    from dose_prediction.case_files import open_case
     from dose_prediction.dose_files import read_dose_for_case
     from dose_prediction.report import text_table
 
     with _told():
-        case = read_case(options.case)
-        dose_gy = read_dose_for_case(options.dose, case)
+        opened = open_case(options.case)
+        case = opened.case
+        dose_gy = read_dose_for_case(options.dose, case, opened.frame_of_reference_uid)
         found = {s.name: dose_in_mask(dose_gy, case.grid, s.mask) for s in (*case.targets, *case.organs)}
     rows = []
     for name, dose in found.items():
@@ -88,15 +89,12 @@ def _dvh(options: argparse.Namespace) -> int:
 
 
 def _gamma(options: argparse.Namespace) -> int:
-    from dose_prediction.dose_files import read_dose_file
+    from dose_prediction.dose_files import read_doses_on_one_grid
     from dose_prediction.volumes import write_volume
 
     with _told():
         criteria = _criteria(options)
-        reference, grid = read_dose_file(options.reference)
-        dose, dose_grid = read_dose_file(options.dose)
-        if not grid.matches(dose_grid):
-            raise CaseError(f"{options.dose} lies on another grid {dose_grid.shape} than {options.reference} {grid.shape}; resample it to that grid.")
+        reference, dose, grid = read_doses_on_one_grid(options.reference, options.dose)
         with _progress("Gamma") as on_progress:
             gamma = gamma_index(reference, dose, grid.spacing_zyx_mm, criteria, on_progress=on_progress)
     judged = gamma[np.isfinite(gamma)]
@@ -109,7 +107,7 @@ def _gamma(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from dose_prediction.case_files import read_case
+    from dose_prediction.case_files import open_case
     from dose_prediction.dose_files import read_dose_for_case
     from dose_prediction.report import text_table
     from dose_prediction.volumes import write_volume
@@ -118,8 +116,9 @@ def _compare(options: argparse.Namespace) -> int:
         criteria = _criteria(options)
         if options.output is not None:
             require_writable(options.output)
-        case = read_case(options.case)
-        reference, dose = read_dose_for_case(options.reference, case), read_dose_for_case(options.dose, case)
+        opened = open_case(options.case)
+        case = opened.case
+        reference, dose = (read_dose_for_case(path, case, opened.frame_of_reference_uid) for path in (options.reference, options.dose))
         with _progress("Gamma") as on_progress:
             found = compare_doses(case, reference, dose, criteria, on_progress)
     changes = [[c.where, c.metric, c.unit, f"{c.reference:.3g}", f"{c.evaluated:.3g}", f"{c.difference:+.2g}"] for c in found.changes]

@@ -19,24 +19,40 @@ COVERED = 0.999
 
 def read_dose_file(path: Path | str) -> tuple[NDArray[np.float32], Grid]:
     """The dose in Gy (z, y, x) of a volume file or an RTDOSE, and its grid.  Raises CaseError if it cannot be read."""
-    path = Path(path)
-    finish_interrupted(path.parent)
-    if path.is_file():
-        from dose_prediction.dicom import is_dicom_file, read_dose
-
-        if is_dicom_file(path):
-            dose = read_dose(path)
-            return dose.dose_gy, dose.grid
-    array, grid = read_volume(path)
-    return checked_dose(array, f"Dose {path.name}"), grid
+    dose_gy, grid, _frame_uid = _read(Path(path))
+    return dose_gy, grid
 
 
-def read_dose_for_case(path: Path | str, case: PlanCase) -> NDArray[np.float32]:
+def read_doses_on_one_grid(reference: Path | str, dose: Path | str) -> tuple[NDArray[np.float32], NDArray[np.float32], Grid]:
+    """Two doses in Gy (z, y, x) and the grid that both lie on.
+
+    Raises CaseError if one cannot be read or they lie on different grids; different frames of reference are told of with a CaseWarning.
+    """
+    reference_gy, grid, frame_uid = _read(Path(reference))
+    dose_gy, dose_grid, dose_frame_uid = _read(Path(dose))
+    if not grid.matches(dose_grid):
+        raise CaseError(f"{dose} lies on another grid {dose_grid.shape} than {reference} {grid.shape}; resample it to that grid.")
+    if frame_uid and dose_frame_uid and frame_uid != dose_frame_uid:
+        warnings.warn(
+            f"{reference} lies in the frame of reference {frame_uid}, {dose} in {dose_frame_uid}: check that they are of one scan.",
+            CaseWarning,
+            stacklevel=2,
+        )
+    return reference_gy, dose_gy, grid
+
+
+def read_dose_for_case(path: Path | str, case: PlanCase, frame_of_reference_uid: str = "") -> NDArray[np.float32]:
     """The dose of a file in Gy at the voxels of the CT (z, y, x): as it is where the grids match, else linearly interpolated and 0 beyond the dose.
 
-    Raises CaseError if it cannot be read or does not cover a target; organs that it covers in part are told of with a CaseWarning.
+    Raises CaseError if it cannot be read, does not cover a target, or lies in another frame of reference than the CT's `frame_of_reference_uid`;
+    organs that it covers in part are told of with a CaseWarning.
     """
-    dose_gy, grid = read_dose_file(path)
+    dose_gy, grid, frame_uid = _read(Path(path))
+    if frame_uid and frame_of_reference_uid and frame_uid != frame_of_reference_uid:
+        raise CaseError(
+            f"The dose {path} lies in the frame of reference {frame_uid}, the CT in {frame_of_reference_uid}: they are of different scans. "
+            "Give a dose of this CT, or register it first and save it as NRRD."
+        )
     if grid.matches(case.grid):
         return dose_gy
     for structure in case.structures:
@@ -52,6 +68,19 @@ def read_dose_for_case(path: Path | str, case: PlanCase) -> NDArray[np.float32]:
             )
         warnings.warn(f"The dose covers {covered:.0%} of {structure.name!r}; the rest of it counts with 0 Gy.", CaseWarning, stacklevel=2)
     return resampled(dose_gy, grid, case.grid)
+
+
+def _read(path: Path) -> tuple[NDArray[np.float32], Grid, str]:
+    """The dose in Gy (z, y, x), its grid and its frame of reference, "" where the format knows none."""
+    finish_interrupted(path.parent)
+    if path.is_file():
+        from dose_prediction.dicom import is_dicom_file, read_dose
+
+        if is_dicom_file(path):
+            dose = read_dose(path)
+            return dose.dose_gy, dose.grid, dose.frame_of_reference_uid
+    array, grid = read_volume(path)
+    return checked_dose(array, f"Dose {path.name}"), grid, ""
 
 
 def resampled(dose_gy: NDArray[np.float32], grid: Grid, to: Grid) -> NDArray[np.float32]:

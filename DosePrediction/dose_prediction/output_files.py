@@ -1,8 +1,10 @@
 """Files that are either whole or not there: each is written under a temporary name and renamed when it is complete.
 
-Files that belong together are written into a hidden folder `.writing-…` beside their places.  When all are there it is renamed to `.complete-…`: from
-that moment the new files count, and they are moved to their places one after another.  A process that is killed before that moment leaves the old
-files; killed after it, it leaves `.complete-…`, and whatever of this package next reads or writes there moves the rest (`finish_interrupted`).
+Files that belong together are written into a hidden folder `.writing-…`.  A folder that is not there yet is that one renamed, so whoever looks sees
+all of the files or none.  In a folder that is there already they are written beside their places: when all are complete, `.writing-…` is renamed to
+`.complete-…`; from that moment the new files count, and they are moved to their places one after another.  A process that is killed before that
+moment leaves the old files; killed after it, it leaves `.complete-…`, and whatever of this package next reads or writes there moves the rest
+(`finish_interrupted`).  Other programs may see some old and some new files while they are moved.
 """
 
 from __future__ import annotations
@@ -37,27 +39,48 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path | str, stale: Iterable[str] = ()) -> Iterator[Path]:
-    """A temporary folder inside `folder`; what it holds moves into `folder` if the block ends well, and vanishes if it does not.
+    """A temporary folder; what it holds comes to lie in `folder` if the block ends well, and vanishes if it does not.
 
-    `stale` names files of an earlier set that go when the new set comes and does not hold them.  `folder` is made if it is not there, and removed
-    again if nothing came to lie in it.  Raises OutputError as `whole_file` does.
+    `stale` names files of an earlier set that go when the new set comes and does not hold them.  `folder` and its parents are made if they are not
+    there, all at once with the files, and not if the block fails.  Raises OutputError as `whole_file` does.
     """
     folder = Path(folder)
-    with _sentences(folder):
-        made = _make(folder)
-        try:
-            finish_interrupted(folder)
-            with tempfile.TemporaryDirectory(prefix=_WRITING, dir=folder, ignore_cleanup_errors=True) as scratch:
-                yield Path(scratch)
-                gone = sorted(set(stale) - {file.name for file in Path(scratch).iterdir()})
-                (Path(scratch) / _STALE).write_text("\n".join(gone), encoding="utf-8")
-                complete = folder / (_COMPLETE + Path(scratch).name.removeprefix(_WRITING))
-                os.replace(scratch, complete)
-                _move_all(complete, folder)
-        except BaseException:
-            for parent in reversed(made):
-                shutil.rmtree(parent, ignore_errors=True)
-            raise
+    with _sentences(folder), _new_folder(folder) if not folder.exists() else _there_already(folder, stale) as scratch:
+        yield scratch
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    made = _make(folder.parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_WRITING, dir=folder.parent, ignore_cleanup_errors=True) as scratch:
+            unfinished = Path(scratch) / folder.name
+            unfinished.mkdir()
+            yield unfinished
+            try:
+                os.rename(unfinished, folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+                with _there_already(folder, ()) as beside:  # another process has made it meanwhile
+                    for file in unfinished.iterdir():
+                        os.replace(file, beside / file.name)
+    except BaseException:
+        for parent in reversed(made):
+            shutil.rmtree(parent, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _there_already(folder: Path, stale: Iterable[str]) -> Iterator[Path]:
+    finish_interrupted(folder)
+    with tempfile.TemporaryDirectory(prefix=_WRITING, dir=folder, ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
+        gone = sorted(set(stale) - {file.name for file in Path(scratch).iterdir()})
+        (Path(scratch) / _STALE).write_text("\n".join(gone), encoding="utf-8")
+        complete = folder / (_COMPLETE + Path(scratch).name.removeprefix(_WRITING))
+        os.replace(scratch, complete)
+        _move_all(complete, folder)
 
 
 def finish_interrupted(folder: Path | str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dose_prediction.case import CaseError, Grid
+from dose_prediction.case import CaseError, CaseWarning, Grid
 from dose_prediction.contours import area, filled, outlines, polygons_to_mask
 
 SHAPE = (200, 220)
@@ -68,8 +68,34 @@ def test_outlines_of_any_mask_give_the_mask_back(seed, rows, columns, density):
     assert np.array_equal(filled(rounded, mask.shape), mask)
 
 
-def test_the_area_of_an_l_shape():
-    assert area(np.array([[0, 0], [4, 0], [4, 1], [1, 1], [1, 3], [0, 3]])) == pytest.approx(6.0)
+def test_areas_count_by_the_even_odd_rule():
+    assert area([np.array([[0, 0], [4, 0], [4, 1], [1, 1], [1, 3], [0, 3]])]) == pytest.approx(6.0)
+    assert area([circle(80), circle(50), circle(20)]) == pytest.approx(np.pi * (80**2 - 50**2 + 20**2), rel=1e-3)
+    assert area([circle(10, (-3.0, -20.0))]) == pytest.approx(np.pi * 100, rel=1e-3)  # beyond the slice, too
+
+
+def keyhole(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """One contour: around the outside, in along a cut, around the hole the other way, out along the same cut."""
+    return np.concatenate([outer, outer[:1], inner[:1], inner[::-1], outer[:1]])
+
+
+def test_keyholes_that_touch_are_rings_side_by_side():
+    """The right ring begins where the left one ends; of a third the hole reaches its outer edge."""
+    left, right = (np.array([[x, 20.0], [x + 60, 20], [x + 60, 80], [x, 80]]) for x in (20.0, 80.0))
+    holes = [ring + np.array([[15.0, 15], [-15, 15], [-15, -15], [15, -15]]) for ring in (left, right)]
+    mask = filled([keyhole(left, holes[0]), keyhole(right, holes[1])], SHAPE)
+    assert mask.sum() == 2 * (60 * 60 - 30 * 30) and not mask[50, 50] and not mask[50, 110] and mask[50, 79] and mask[50, 80]
+    touching = np.array([[20.0, 120.0], [80, 120], [80, 180], [20, 180]])
+    notch = np.array([[20.0, 140.0], [50, 140], [50, 160], [20, 160]])
+    assert filled([keyhole(touching, notch)], SHAPE).sum() == 60 * 60 - 30 * 20
+    assert filled([touching, notch], SHAPE).sum() == 60 * 60 - 30 * 20
+
+
+def test_a_keyhole_whose_cut_was_rounded_loses_no_more_than_a_line():
+    """Planning systems write coordinates with two decimals, so the two edges of the cut need not coincide."""
+    cut = keyhole(circle(80), circle(50))
+    cut[len(circle(80)) :] += 0.004
+    assert filled([cut], SHAPE).sum() == pytest.approx(np.pi * (80**2 - 50**2), rel=0.01)
 
 
 # Stacks of contours in the patient
@@ -93,10 +119,17 @@ def test_an_ellipsoid_lies_where_it_was_drawn_whatever_the_grid(grid):
         if part > 0:
             ring = circle(1.0, (0.0, 0.0)) * np.sqrt(part) * semi_mm[:0:-1] / grid.spacing_mm[:2] + middle[:0:-1]
             drawn.append(grid.world_from_index(np.column_stack([np.full(len(ring), index), ring[:, ::-1]])))
-            drawn_mm3 += area(ring) * grid.voxel_volume_mm3
+            drawn_mm3 += area([ring]) * grid.voxel_volume_mm3
     mask = polygons_to_mask(drawn, grid, "Ellipsoid")
     assert mask.sum() * grid.voxel_volume_mm3 == pytest.approx(drawn_mm3, rel=0.01)
     assert np.argwhere(mask).mean(axis=0) == pytest.approx(middle, abs=0.15)
+
+
+def test_a_structure_that_is_small_for_its_voxels_is_told_of():
+    grid = Grid((4, 10, 10), (0.0, 0.0, 0.0), (4.0, 4.0, 3.0))
+    ring = np.column_stack([circle(5.0, (18.0, 18.0)), np.full(360, 3.0)])
+    with pytest.warns(CaseWarning, match="4 x 4 x 3 mm are coarse for 'Lens_L': its contours enclose 0.236 cc, its voxels 0.192 cc"):
+        assert polygons_to_mask([ring], grid, "Lens_L").sum() == 4
 
 
 def test_a_structure_without_contours_has_no_voxels():

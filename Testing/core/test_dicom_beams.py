@@ -12,7 +12,7 @@ import pydicom
 import pytest
 
 from dicom_files import edited, validation_errors, water_folder
-from dose_prediction.case import Arc, Beam, CaseError
+from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
 from dose_prediction.case_files import read_case
 from dose_prediction.dicom.instances import item
 from water_case import water_case
@@ -60,7 +60,7 @@ def with_arc(folder: Path, *angles: float | None, directions: str = "CW", **elem
 
 def with_monitor_units(folder: Path, *units: float) -> None:
     with edited(folder / "plan.dcm") as data:
-        for reference, value in zip(data.FractionGroupSequence[0].ReferencedBeamSequence, units, strict=True):
+        for reference, value in zip(data.FractionGroupSequence[0].ReferencedBeamSequence, units, strict=False):
             reference.BeamMeterset = str(value)
 
 
@@ -122,8 +122,57 @@ def test_monitor_units_are_the_weights_relative_to_their_mean(folder):
 def test_equal_or_missing_monitor_units_weigh_nothing_more(folder):
     with_monitor_units(folder, 80, 80, 80, 80, 80)
     assert {beam.weight for beam in beams_in(folder)} == {1}
-    with_monitor_units(folder, 80, 80, 80, 80, 0)
-    assert {beam.weight for beam in beams_in(folder)} == {1}
+    with edited(folder / "plan.dcm") as data:
+        del data.FractionGroupSequence[0].ReferencedBeamSequence[4].BeamMeterset
+    with_monitor_units(folder, 80, 40, 120, 80)
+    assert {beam.weight for beam in beams_in(folder)} == {1} and len(beams_in(folder)) == 5
+
+
+def test_monitor_units_add_up_over_the_fraction_groups(folder):
+    """25 fractions of the first three beams, then 10 of the last three: the third beam is in both."""
+    with edited(folder / "plan.dcm") as data:
+        first = data.FractionGroupSequence[0]
+        boost = item(FractionGroupNumber=2, NumberOfFractionsPlanned=10, ReferencedBeamSequence=[])
+        first.NumberOfFractionsPlanned = 25
+        for group, numbers in ((first, (1, 2, 3)), (boost, (3, 4, 5))):
+            group.ReferencedBeamSequence = [item(ReferencedBeamNumber=number, BeamMeterset="40") for number in numbers]
+        data.FractionGroupSequence = [first, boost]
+    units = np.array([1000, 1000, 1400, 400, 400])
+    assert [beam.weight for beam in beams_in(folder)] == pytest.approx(units / units.mean(), abs=1e-3)
+
+
+def without_monitor_units(folder: Path) -> None:
+    with_monitor_units(folder, 80, 80, 0, 80, 80)
+
+
+def without_reference(folder: Path) -> None:
+    with edited(folder / "plan.dcm") as data:
+        del data.FractionGroupSequence[0].ReferencedBeamSequence[2]
+
+
+def without_fractions(folder: Path) -> None:
+    with_monitor_units(folder, 80, 80, 80, 80, 80)
+    with edited(folder / "plan.dcm") as data:
+        references = data.FractionGroupSequence[0].ReferencedBeamSequence
+        idle = item(FractionGroupNumber=2, NumberOfFractionsPlanned=0, ReferencedBeamSequence=[references[2]])
+        del references[2]
+        data.FractionGroupSequence = [data.FractionGroupSequence[0], idle]
+
+
+@pytest.mark.parametrize("spoil", [without_monitor_units, without_reference, without_fractions])
+def test_a_beam_that_no_fraction_treats_with_is_left_out_and_told_of(folder, spoil):
+    spoil(folder)
+    with pytest.warns(CaseWarning, match="no fraction of the plan treats with were left out: 'Beam 3'"):
+        case = read_case(folder)
+    assert [(beam.gantry_deg, beam.weight) for beam in case.beams] == [(0, 1), (72, 1), (216, 1), (288, 1)]
+
+
+def test_beams_for_setting_up_are_not_treated_with(folder):
+    with edited(folder / "plan.dcm") as data:
+        data.BeamSequence[0].TreatmentDeliveryType = "SETUP"
+        data.BeamSequence[1].TreatmentDeliveryType = "OPEN_PORTFILM"
+        data.BeamSequence[1].RadiationType = "ELECTRON"
+    assert [beam.gantry_deg for beam in beams_in(folder)] == [144, 216, 288]
 
 
 def test_a_field_split_in_two_is_one_beam_with_the_monitor_units_of_both(folder):

@@ -328,8 +328,59 @@ def test_mistakes_are_named(folder, change, sentence):
 def test_a_lateral_position_is_refused(folder):
     with edited(folder / "plan.dcm") as data:
         data.PatientSetupSequence[0].PatientPosition = "HFDL"
-    with pytest.raises(CaseError, match="patient position 'HFDL'; beams can be placed for HFS"):
+    refused = "patient position 'HFDL'; beams can be placed for HFS.*Save CT and structures as NRRD"
+    with pytest.raises(CaseError, match=refused):
         read_case(folder)
+    edit_ct(folder, lambda data, _: setattr(data, "PatientPosition", "HFDL"))
+    with edited(folder / "plan.dcm") as data:
+        del data.PatientSetupSequence
+    for beams in (None, (Beam(0),)):
+        with pytest.raises(CaseError, match=refused):
+            read_case(folder, beams=beams)
+
+
+@pytest.mark.parametrize("sop_class", ["1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"])
+def test_an_enhanced_ct_is_refused_with_the_remedy(folder, sop_class):
+    """One file of all slices, whose places stand in its functional groups."""
+    first, *rest = sorted(folder.glob("ct_*.dcm"))
+    pixels = b"".join(pydicom.dcmread(path).PixelData for path in (first, *rest))
+    for path in rest:
+        path.unlink()
+    with edited(first) as data:
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = sop_class
+        data.NumberOfFrames, data.PixelData = 20, pixels
+        del data.ImagePositionPatient, data.ImageOrientationPatient
+    with pytest.raises(CaseError, match="is an Enhanced CT .several slices a file.; export it as CT Image Storage, one slice a file"):
+        read_case(folder)
+
+
+def test_contours_on_a_ct_that_is_not_axial_are_refused(folder):
+    def coronal(data: Dataset, index: int) -> None:
+        data.ImageOrientationPatient, data.ImagePositionPatient = [1, 0, 0, 0, 0, -1], [-78, 3 * index, 78]
+
+    edit_ct(folder, coronal)
+    with pytest.raises(CaseError, match="slices are not axial; .* Export the structures on the axial CT"):
+        read_case(folder)
+
+
+def test_of_several_structure_sets_the_plans_is_taken(folder):
+    (folder / "older").mkdir()
+    shutil.copy(folder / "structure_set.dcm", folder / "older" / "structure_set.dcm")
+    with edited(folder / "older" / "structure_set.dcm") as data:
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        data.StructureSetROISequence[1].ROIName = "PTV_6600"
+    assert same_case(quiet_case(folder), water_case())
+    (folder / "plan.dcm").unlink()
+    with pytest.raises(CaseError, match="2 structure sets .*'Structures' in older.structure_set.dcm.*; leave the one to plan with"):
+        read_case(folder, beams=(Beam(0),))
+
+
+def test_of_several_plans_that_of_the_structure_set_is_taken(folder):
+    second_plan(folder)
+    with edited(folder / "second.dcm") as data:
+        data.ReferencedStructureSetSequence[0].ReferencedSOPInstanceUID = "1.2.3"
+        data.BeamSequence[0].ControlPointSequence[0].GantryAngle = "33"
+    assert same_case(quiet_case(folder), water_case())
 
 
 def test_the_ct_of_a_structure_set_is_found_among_several(folder, tmp_path):

@@ -165,6 +165,23 @@ def test_goals_judges_an_rtdose_on_a_grid_of_its_own(folder, tmp_path, capsys):
     assert "10.0 Gy" in line
 
 
+def test_a_dose_of_another_frame_of_reference_is_refused(folder, tmp_path, capsys):
+    """It may lie on the same grid in numbers and yet in another scan."""
+    output = tmp_path / "output"
+    predicted(folder, output)
+    own, other = output / "water_dose.dcm", tmp_path / "other.dcm"
+    other.write_bytes(own.read_bytes())
+    with edited(other) as data:
+        data.FrameOfReferenceUID = "1.2.3"
+    capsys.readouterr()
+    for command in (["goals", "--dose", other], ["dvh", "--dose", other], ["compare", "--reference", own, "--dose", other]):
+        assert main([command[0], str(folder), *map(str, command[1:])]) == 2
+        assert "other.dcm lies in the frame of reference 1.2.3, the CT in" in capsys.readouterr().err
+    assert main(["gamma", str(own), str(other)]) == 0
+    said = capsys.readouterr()
+    assert "Note:" in said.err and "check that they are of one scan" in said.err and "100.00 %" in said.out
+
+
 def test_a_dose_that_covers_an_organ_in_part_is_told_of_and_one_that_misses_a_target_refused(folder, tmp_path, capsys):
     case = water_case()
     for cut, width, said in (("organ", 31, "Note: The dose covers 50% of 'Parotid_L'"), ("target", 20, "covers 50% of 'PTV_7000'")):

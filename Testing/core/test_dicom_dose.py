@@ -148,6 +148,18 @@ def test_planes_may_be_given_by_their_coordinates(rtdose):
     assert read.grid.matches(GRID, 1e-6)
 
 
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("direction", [((-1.0, 0, 0), (0, 1.0, 0), (0, 0, -1.0)), ((1.0, 0, 0), (0, -1.0, 0), (0, 0, -1.0))])
+def test_planes_given_by_their_coordinates_may_run_to_the_feet(tmp_path, direction, bits):
+    """As the doses of feet-first patients do: offsets are z coordinates, which fall from plane to plane."""
+    grid = Grid(GRID.shape, GRID.origin_mm, GRID.spacing_mm, direction)
+    path = written(tmp_path / "dose.dcm", grid, bits)
+    with edited(path) as data:
+        data.GridFrameOffsetVector = [12.5 - 4 * plane for plane in range(7)]
+    read = read_dose(path)
+    assert read.grid.matches(grid, 1e-6) and np.allclose(read.dose_gy, dose_on(grid), atol=1e-3)
+
+
 def test_planes_may_go_down(rtdose):
     with edited(rtdose) as data:
         data.GridFrameOffsetVector = [-4 * plane for plane in range(7)]

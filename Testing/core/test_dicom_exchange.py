@@ -64,6 +64,7 @@ def test_a_dose_of_the_cts_frame_arrives_in_gy_and_another_does_not(study, tmp_p
         data.FrameOfReferenceUID = "1.2.3.4"
     main(["import", str(study), str(tmp_path / "out")])
     assert [entry["file"] for entry in table_of(tmp_path / "out")["doses"]] == ["dose_1.nrrd"]
+    assert table_of(tmp_path / "out")["remarks"] == ["Doses in another frame of reference than the CT's were left out: other.dcm."]
     arrived, grid = read_volume(tmp_path / "out" / "dose_1.nrrd")
     assert np.allclose(arrived, dose, atol=0.01) and grid.matches(case.grid)
 

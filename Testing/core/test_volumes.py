@@ -185,6 +185,22 @@ def test_a_folder_gets_all_its_files_or_none_and_is_not_left_empty(tmp_path: Pat
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["dose.nrrd", "dvh.csv"]
 
 
+def test_a_new_folder_appears_with_all_its_files_at_once(tmp_path: Path):
+    """Whoever looks while the block runs sees no such folder; one that another process makes meanwhile gets the files all the same."""
+    with whole_folder(tmp_path / "new") as unfinished:
+        (unfinished / "dose.nrrd").write_text("x")
+        assert not (tmp_path / "new").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "dose.nrrd"]
+    (tmp_path / "usual").mkdir()
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    with whole_folder(tmp_path / "late") as unfinished:
+        (unfinished / "dose.nrrd").write_text("x")
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "notes.txt").write_text("y")
+    assert sorted(path.name for path in (tmp_path / "late").iterdir()) == ["dose.nrrd", "notes.txt"]
+    assert not list(tmp_path.rglob(".*"))
+
+
 def test_asking_whether_a_folder_is_writable_leaves_nothing(tmp_path: Path):
     require_writable(tmp_path / "a" / "b")
     assert not list(tmp_path.iterdir())

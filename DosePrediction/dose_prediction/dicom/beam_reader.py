@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,31 +53,47 @@ def read_beam(data: Dataset, points: Sequence[Dataset], where: str) -> Beam | Ar
     return Arc(angles[0] % 360, angles[-1] % 360, length > 0, spacing_deg=_spacing(abs(length), len(points) - 1), **settings)
 
 
+def treated_beams(plan: Dataset) -> set[int]:
+    """Numbers of the beams that the plan's fraction groups treat with: those that they refer to, without those of no monitor units beside others.
+
+    Empty where no fraction group refers to any.
+    """
+    units = _monitor_units(plan)
+    if any(value > 0 for value in units.values()):
+        return {number for number, value in units.items() if value != 0}
+    return set(units)
+
+
 def weighted(beams: Sequence[Beam | Arc], plan: Dataset, beam_numbers: Sequence[int]) -> tuple[Beam | Arc, ...]:
     """The beams with their monitor units, relative to the mean, as weights, if the plan gives all of them; what is there twice is one beam.
 
     Weights that are all equal become 1.
     """
-    units: defaultdict[int, float] = defaultdict(float)
-    for group in items(plan, "FractionGroupSequence"):
-        fractions = number(group, "NumberOfFractionsPlanned", "The fraction group of the plan", default=1.0)
-        for reference in items(group, "ReferencedBeamSequence"):
-            where = "A beam reference of the plan"
-            units[int(number(reference, "ReferencedBeamNumber", where, default=-1.0))] += fractions * number(
-                reference, "BeamMeterset", where, default=0.0
-            )
+    units = _monitor_units(plan)
     together: dict[Beam | Arc, Beam | Arc] = {}
     total: defaultdict[Beam | Arc, float] = defaultdict(float)
     for beam, beam_number in zip(beams, beam_numbers, strict=True):
         place = replace(beam, name="", weight=1.0)
         together.setdefault(place, beam)
-        total[place] += units[beam_number]
+        total[place] += units.get(beam_number, 0.0)
     mean = sum(total.values()) / max(len(total), 1)
-    if all(value > 0 for value in total.values()):
+    if all(value > 0 for value in total.values()):  # not where one is NaN
         together = {place: replace(beam, weight=round(total[place] / mean, 3) or 0.001) for place, beam in together.items()}
     if len({beam.weight for beam in together.values()}) == 1:
         return tuple(replace(beam, weight=1.0) for beam in together.values())
     return tuple(together.values())
+
+
+def _monitor_units(plan: Dataset) -> dict[int, float]:
+    """The monitor units of each beam over all fractions, by the beams' numbers; NaN where a fraction group that refers to it does not state them."""
+    units: defaultdict[int, float] = defaultdict(float)
+    for group in items(plan, "FractionGroupSequence"):
+        fractions = number(group, "NumberOfFractionsPlanned", "The fraction group of the plan", default=1.0)
+        for reference in items(group, "ReferencedBeamSequence"):
+            where = "A beam reference of the plan"
+            stated = number(reference, "BeamMeterset", where) if text(reference, "BeamMeterset") else math.nan
+            units[int(number(reference, "ReferencedBeamNumber", where, default=-1.0))] += fractions * stated
+    return dict(units)
 
 
 def _refuse_tilt(first: Dataset, where: str) -> None:

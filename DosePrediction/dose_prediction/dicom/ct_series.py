@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from dose_prediction.case import CaseError, CaseWarning, Grid
 from dose_prediction.dicom.elements import UNCOMPRESSED, number, numbers, pixels, read_whole, text
-from dose_prediction.dicom.study import ENHANCED_CT_IMAGE, DicomFile
+from dose_prediction.dicom.study import ENHANCED_CT_IMAGES, DicomFile
 
 LOWEST_HU = -1024.0  # what scanners write outside their field of view lies below and means air
 MAX_VOXELS = 600_000_000
@@ -95,7 +95,7 @@ def read_ct(files: Sequence[DicomFile]) -> CtVolume:
 
 
 def _without_localisers(files: Sequence[DicomFile]) -> list[DicomFile]:
-    if any(file.sop_class == ENHANCED_CT_IMAGE for file in files):
+    if any(file.sop_class in ENHANCED_CT_IMAGES for file in files):
         raise CaseError("The CT is an Enhanced CT (several slices a file); export it as CT Image Storage, one slice a file.")
     images = [file for file in files if "LOCALIZER" not in text(file.header, "ImageType").upper()]
     left_out = len(files) - len(images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dose_prediction.dicom.patient_position import head_first_supine_equivalent
 from dose_prediction.dicom.plan import PlannedBeams, known_position, read_plan
 from dose_prediction.dicom.plan_writer import write_plan
 from dose_prediction.dicom.structure_set import DrawnStructure, read_structures
-from dose_prediction.dicom.study import choose_plan_files
+from dose_prediction.dicom.study import Study, choose_plan_files, find_studies
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +37,15 @@ class DicomCase:
     references: DicomReferences
 
 
-def read_dicom_case(folder: Path | str, beams: tuple[Beam | Arc, ...] | None = None) -> DicomCase:
-    """The case in a folder of DICOM files, nested and mixed with others as they may be.
+def read_dicom_case(folder: Path | str, beams: tuple[Beam | Arc, ...] | None = None, studies: Sequence[Study] | None = None) -> DicomCase:
+    """The case in a folder of DICOM files, nested and mixed with others as they may be; `studies` are those in it, where they were found before.
 
     `beams` take the place of the plan's; their angles are those of the machine for the patient as positioned here, and `DicomCase.beams` are
     those of a head-first supine patient that enter in the same place.  Raises CaseError; issues a CaseWarning for what is harmless but should be
     known.
     """
     with values_as_they_are():
-        files = choose_plan_files(folder, needs_beams=beams is None)
+        files = choose_plan_files(Path(folder), find_studies(folder) if studies is None else studies, needs_beams=beams is None)
         ct = read_ct(files.ct)
         structure_set = read_whole(files.structure_set.path)
         _compare_patients(ct.header, structure_set, "structure set")

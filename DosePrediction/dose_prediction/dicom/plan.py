@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
-from dose_prediction.dicom.beam_reader import read_beam, weighted
+from dose_prediction.dicom.beam_reader import read_beam, treated_beams, weighted
 from dose_prediction.dicom.elements import items, number, numbers, text
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE, POSITIONS, head_first_supine_equivalent
 
@@ -35,7 +35,8 @@ def known_position(stated: str, where: str) -> str:
     if stated.upper() not in POSITIONS:
         raise CaseError(
             f"{where} has the patient position {stated!r}; "
-            f"beams can be placed for {', '.join(f'{p} ({words})' for p, words in POSITIONS.items())} only."
+            f"beams can be placed for {', '.join(f'{p} ({words})' for p, words in POSITIONS.items())} only. "
+            "Save CT and structures as NRRD and give the beams by the angles at which they would enter a head-first supine patient."
         )
     return stated.upper()
 
@@ -55,10 +56,16 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
     beams: list[Beam | Arc] = []
     beam_numbers: list[int] = []
     isocentres: list[tuple[float, ...]] = []
+    treated = treated_beams(plan)
+    idle: list[str] = []
     for data in items(plan, "BeamSequence"):
         name = text(data, "BeamName") or text(data, "BeamNumber") or "without a name"
         if text(data, "TreatmentDeliveryType").upper() not in ("", "TREATMENT", "CONTINUATION"):
             continue  # set-up and port films
+        beam_number = int(number(data, "BeamNumber", "A beam of the plan", default=-1.0))
+        if treated and beam_number not in treated:
+            idle.append(name)
+            continue
         where = f"Beam {name!r} of the plan"
         radiation = text(data, "RadiationType").upper()
         if radiation not in ("", "PHOTON"):
@@ -69,7 +76,9 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
         isocentres += [tuple(numbers(point, "IsocenterPosition", where, 3).tolist()) for point in points if text(point, "IsocenterPosition")][:1]
         if with_beams:
             beams.append(read_beam(data, points, where))
-            beam_numbers.append(int(number(data, "BeamNumber", where, default=-1.0)))
+            beam_numbers.append(beam_number)
+    if idle and with_beams:
+        _warn(f"Beams that no fraction of the plan treats with were left out: {', '.join(map(repr, idle))}.")
     if with_beams and not beams:
         raise CaseError("The plan has no treatment beam; export a plan with beams, or give beams.")
     if position != HEAD_FIRST_SUPINE:

@@ -17,7 +17,7 @@ from dose_prediction.dicom.elements import items, text, values_as_they_are
 
 DICOM_DIRECTORY = "1.2.840.10008.1.3.10"
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-ENHANCED_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2.1"
+ENHANCED_CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # the second converted from single images
 RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
@@ -152,13 +152,12 @@ def find_studies(folder: Path | str) -> tuple[Study, ...]:
         return tuple(_study(uid, files) for uid, files in by_study.items())
 
 
-def choose_plan_files(folder: Path | str, needs_beams: bool = True) -> PlanFiles:
-    """The structure set, the CT that it was drawn on and the plan that was made on it.
+def choose_plan_files(folder: Path, studies: Sequence[Study], needs_beams: bool = True) -> PlanFiles:
+    """Of the `studies` in `folder` the structure set, the CT that it was drawn on and the plan that was made on it.
 
     Raises CaseError if something is missing, if files do not belong together, or if there is more than one of a kind and nothing tells which is
     meant; of several plans none is taken unless `needs_beams`.
     """
-    studies = find_studies(folder)
     if not studies:
         raise CaseError(f"{folder} holds no DICOM file that can be read; give a folder with a CT series and a structure set (RTSTRUCT).")
     with values_as_they_are():
@@ -188,7 +187,7 @@ def _study(uid: str, files: Sequence[DicomFile]) -> Study:
     of_class: dict[str, list[DicomFile]] = {RT_STRUCTURE_SET: [], RT_PLAN: [], RT_DOSE: []}
     others: Counter[str] = Counter()
     for file in files:
-        if file.sop_class in (CT_IMAGE, ENHANCED_CT_IMAGE):
+        if file.sop_class in (CT_IMAGE, *ENHANCED_CT_IMAGES):
             series.setdefault(file.series_uid, []).append(file)
         elif file.sop_class in of_class:
             of_class[file.sop_class].append(file)
@@ -204,7 +203,7 @@ def _study(uid: str, files: Sequence[DicomFile]) -> Study:
     )
 
 
-def _structure_set(folder: Path | str, studies: Sequence[Study]) -> DicomFile:
+def _structure_set(folder: Path, studies: Sequence[Study]) -> DicomFile:
     structure_sets = [file for study in studies for file in study.structure_sets]
     if not structure_sets:
         raise CaseError(f"{folder} holds no structure set (RTSTRUCT), but {_listed(studies)}; export the structures with the CT.")
@@ -215,11 +214,11 @@ def _structure_set(folder: Path | str, studies: Sequence[Study]) -> DicomFile:
     if len(chosen) == 1:
         return chosen[0]
     raise CaseError(
-        f"{folder} holds {len(structure_sets)} structure sets ({_labels(structure_sets, 'StructureSetLabel')}); leave the one to plan with."
+        f"{folder} holds {len(structure_sets)} structure sets ({_labels(structure_sets, 'StructureSetLabel', folder)}); leave the one to plan with."
     )
 
 
-def _ct_of(structure_set: DicomFile, folder: Path | str, studies: Sequence[Study]) -> tuple[DicomFile, ...]:
+def _ct_of(structure_set: DicomFile, folder: Path, studies: Sequence[Study]) -> tuple[DicomFile, ...]:
     series = [images for study in studies for images in study.ct_series]
     if not series:
         raise CaseError(f"{folder} holds no CT image, but {_listed(studies)}; export the planning CT with the structures.")
@@ -246,14 +245,14 @@ def _ct_of(structure_set: DicomFile, folder: Path | str, studies: Sequence[Study
     return chosen[0]
 
 
-def _plan_of(structure_set: DicomFile, folder: Path | str, studies: Sequence[Study], needs_beams: bool) -> DicomFile | None:
+def _plan_of(structure_set: DicomFile, folder: Path, studies: Sequence[Study], needs_beams: bool) -> DicomFile | None:
     plans = [file for study in studies for file in study.plans]
     chosen = [plan for plan in plans if structure_set.instance_uid in _structure_sets_of(plan)]
     if not needs_beams and len(chosen) != 1:
         return None
     if len(chosen) > 1:
         raise CaseError(
-            f"{folder} holds {len(chosen)} plans of the structure set ({_labels(chosen, 'RTPlanLabel')}); "
+            f"{folder} holds {len(chosen)} plans of the structure set ({_labels(chosen, 'RTPlanLabel', folder)}); "
             "leave the one whose beams are meant, or give beams."
         )
     if not chosen and len(plans) == 1:
@@ -262,7 +261,8 @@ def _plan_of(structure_set: DicomFile, folder: Path | str, studies: Sequence[Stu
         return plans[0]
     if not chosen and plans:
         raise CaseError(
-            f"None of {len(plans)} plans in {folder} ({_labels(plans, 'RTPlanLabel')}) was made on the structure set; leave the one that is meant."
+            f"None of {len(plans)} plans in {folder} ({_labels(plans, 'RTPlanLabel', folder)}) was made on the structure set; "
+            "leave the one that is meant."
         )
     return chosen[0] if chosen else None
 
@@ -280,8 +280,8 @@ def _listed(studies: Sequence[Study]) -> str:
     return "; ".join(map(str, studies))
 
 
-def _labels(files: Iterable[DicomFile], keyword: str) -> str:
-    return ", ".join(f"{text(file.header, keyword)!r} in {file.path.name}" for file in files)
+def _labels(files: Iterable[DicomFile], keyword: str, folder: Path) -> str:
+    return ", ".join(f"{text(file.header, keyword)!r} in {file.path.relative_to(folder)}" for file in files)
 
 
 def _warn(sentence: str) -> None:
