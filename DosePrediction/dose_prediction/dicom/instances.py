@@ -12,11 +12,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from dose_prediction import __version__
+from dose_prediction.dicom.elements import text, values_as_they_are
 
 MANUFACTURER = "DosePrediction"
 # All that a new instance takes over of its patient: Type 1 and Type 2 of the Patient and General Study modules, without the referring physician.
 _PATIENT_AND_STUDY = (
-    "SpecificCharacterSet",
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -45,14 +45,10 @@ class DicomReferences:
 
 
 def patient_and_study_of(header: Dataset) -> Dataset:
-    """The elements of `header` that file a new instance with the same patient and study."""
-    kept = Dataset()
-    for keyword in _PATIENT_AND_STUDY:
-        if keyword in header:
-            kept[keyword] = header[keyword]
-        elif keyword != "SpecificCharacterSet":
-            setattr(kept, keyword, "")
-    kept.StudyInstanceUID = kept.StudyInstanceUID or generate_uid()
+    """The elements of `header` that file a new instance with the same patient and study; what is unreadable there is empty."""
+    with values_as_they_are():
+        kept = item(**{keyword: text(header, keyword) for keyword in _PATIENT_AND_STUDY})
+        kept.StudyInstanceUID = kept.StudyInstanceUID or generate_uid()
     return kept
 
 
@@ -107,7 +103,8 @@ def sequence(items: Iterable[Dataset]) -> Sequence:
 
 
 def write(path: Path, data: FileDataset) -> None:
-    dcmwrite(path, data)
+    with values_as_they_are():  # pydicom's remarks on a patient's name or ID would quote it
+        dcmwrite(path, data)
 
 
 def short(text: str, length: int) -> str:
