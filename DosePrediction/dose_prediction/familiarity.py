@@ -53,7 +53,7 @@ class Familiarity:
         values = {name: [case.numbers[name] for case in cases if name in case.numbers] for name in names}
         return cls(
             len(cases),
-            {name: (round(min(found), 2), round(max(found), 2)) for name, found in values.items()},
+            {name: (round(min(found), 3), round(max(found), 3)) for name, found in values.items()},
             {organ: round(sum(organ in case.organs for case in cases) / len(cases), 3) for organ in ORGANS},
             sorted({dose for case in cases for dose in case.prescriptions_gy}),
             sorted({energy for case in cases for energy in case.energies_mv}),
@@ -94,10 +94,31 @@ class Familiarity:
             yield sentence
 
 
-def familiarity_from_card(card: Mapping[str, Any]) -> Familiarity | None:
+@dataclass(frozen=True)
+class Experience:
+    """What a model was trained on: clinical plans, and simulated ones by what they are for (a site, or other beams)."""
+
+    clinical: Familiarity
+    simulated: Mapping[str, Familiarity]
+
+    def doubts(self, case: Features, unseen_organs: Sequence[str] = ()) -> list[str]:
+        """As `Familiarity.doubts`; a case that is more like the simulated plans of one kind than like the clinical ones is told so first."""
+        told = self.clinical.doubts(case, unseen_organs)
+        fewest = len(told)
+        for kind, known in self.simulated.items():
+            doubts = known.doubts(case, unseen_organs)
+            if len(doubts) < fewest:
+                fewest = len(doubts)
+                told = [f"What the model knows of plans like this one ({kind}) rests on {known.cases} simulated plans, none clinical.", *doubts]
+        return told
+
+
+def experience_from_card(card: Mapping[str, Any]) -> Experience | None:
     """What the card of a released model says of its training cases; None where it says nothing."""
     entry = card.get("familiarity")
-    return Familiarity(**entry) if entry else None
+    if not entry:
+        return None
+    return Experience(Familiarity(**entry), {kind: Familiarity(**known) for kind, known in card.get("simulated_familiarity", {}).items()})
 
 
 def features(volumes: NDArray[np.floating], tokens: NDArray[np.float32]) -> Features:

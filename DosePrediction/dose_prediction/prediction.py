@@ -20,7 +20,7 @@ from dose_prediction import __version__
 from dose_prediction.calibration import Calibration
 from dose_prediction.case import CaseError, DoseGoal, PlanCase
 from dose_prediction.device import choose_device, working_precision
-from dose_prediction.familiarity import Features, familiarity_from_card, features
+from dose_prediction.familiarity import Features, experience_from_card, features
 from dose_prediction.guidance import Guide, guided_change
 from dose_prediction.model import diffusion
 from dose_prediction.model.bundle import Bundle
@@ -241,7 +241,7 @@ def _autocast(device: torch.device, precision: torch.dtype) -> Iterator[None]:
 
 def _doubts(model: Bundle, region: PlanningRegion, case: Features) -> list[str]:
     """What of the case is unlike the training cases, in sentences."""
-    familiarity = familiarity_from_card(model.card)
-    if familiarity is None:
+    experience = experience_from_card(model.card)
+    if experience is None:
         return ["The model's card does not say what it was trained on; nobody checks whether this case is like it."]
-    return familiarity.doubts(case, sorted(set(region.organs) - set(ORGANS)))
+    return experience.doubts(case, sorted(set(region.organs) - set(ORGANS)))

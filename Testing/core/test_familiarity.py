@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from dose_prediction.case import Beam, Grid, PlanCase, Role, Structure, equispaced_beams
-from dose_prediction.familiarity import Familiarity, Features, familiarity_from_card, features
+from dose_prediction.case import Arc, Beam, Grid, PlanCase, Role, Structure, equispaced_beams
+from dose_prediction.familiarity import Experience, Familiarity, Features, experience_from_card, features
 from dose_prediction.model.bundle import load_bundle
 from dose_prediction.model.condition import ORGANS, plan_tokens, volume_channels
 from dose_prediction.openkbp import find_cases, read_case
@@ -32,9 +33,9 @@ def features_of(case: PlanCase) -> Features:
 
 def doubts(case: PlanCase) -> list[str]:
     """Those of the released model."""
-    familiarity = familiarity_from_card(load_bundle().card)
-    assert familiarity is not None
-    return familiarity.doubts(features_of(case), sorted(set(planning_region(case).organs) - set(ORGANS)))
+    experience = experience_from_card(load_bundle().card)
+    assert experience is not None
+    return experience.doubts(features_of(case), sorted(set(planning_region(case).organs) - set(ORGANS)))
 
 
 def prostate_like() -> PlanCase:
@@ -104,6 +105,22 @@ def test_each_kind_of_strangeness_has_its_sentence() -> None:
     ):
         assert part in sentence
     assert training.doubts(replace(usual, organs=("SpinalCord", "Parotid_L"))) == []
+
+
+def test_a_case_of_a_simulated_site_is_told_that_its_plans_are_simulated() -> None:
+    clinical, prostate, arcs = features_of(water_case()), features_of(prostate_like()), features_of(replace(water_case(), beams=(Arc(181, 179),)))
+    experience = Experience(Familiarity.of([clinical]), {"prostate": Familiarity.of([prostate] * 7), "other beams": Familiarity.of([arcs] * 3)})
+    assert experience.doubts(clinical) == []
+    assert experience.doubts(prostate) == ["What the model knows of plans like this one (prostate) rests on 7 simulated plans, none clinical."]
+    assert [doubt for doubt in experience.doubts(arcs) if "(other beams) rests on 3 simulated plans" in doubt] == experience.doubts(arcs)
+    told = experience.doubts(replace(prostate, energies_mv=(18.0,)), ["Bladder"])
+    assert [sentence.split(" ")[0] for sentence in told] == ["What", "The", "No"]
+    card = {
+        "familiarity": asdict(experience.clinical),
+        "simulated_familiarity": {kind: asdict(known) for kind, known in experience.simulated.items()},
+    }
+    restored = experience_from_card(json.loads(json.dumps(card)))
+    assert restored is not None and restored.doubts(prostate) == experience.doubts(prostate)
 
 
 def test_features_tell_sizes_places_and_beams_as_they_are() -> None:

@@ -10,11 +10,12 @@ import pytest
 from dose_prediction import openkbp
 from dose_prediction.anatomies import SITES
 from dose_prediction.anatomies.build import BUILDS
-from dose_prediction.case import CaseError, PlanCase
+from dose_prediction.case import Beam, CaseError, PlanCase, static_fields
 from dose_prediction.model.condition import CHANNELS, TOKEN_KINDS
 from dose_prediction.training.dataset import PreparedCases
-from dose_prediction.training.placed_targets import with_placed_target
-from dose_prediction.training.simulated_plans import SimulatedPlan, make_plans, plans
+from dose_prediction.training.placed_targets import PRESCRIPTIONS_GY, with_placed_target
+from dose_prediction.training.random_beams import MOSTLY_NON_COPLANAR, ONE_SIDE_DEG, beams_about, random_beams
+from dose_prediction.training.simulated_plans import SimulatedPlan, make_plans, plans, site_of
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +57,33 @@ def test_a_ct_that_does_not_show_the_site_is_refused(openkbp_folder: Path) -> No
         with_placed_target(case, "lung", np.random.default_rng(0))
 
 
-def test_no_build_that_is_held_out_is_planned(tmp_path: Path) -> None:
-    wanted = plans(None, tmp_path, 2)
-    assert {plan.site for plan in wanted} == set(SITES)
-    assert {plan.build for plan in wanted} == {build.name for build in BUILDS if not build.is_held_out}
-    assert len({plan.file for plan in wanted}) == len(wanted)
-    assert [plan.number for plan in wanted] == sorted(plan.number for plan in wanted)
+def test_no_build_is_both_trained_and_tested_on(tmp_path: Path) -> None:
+    trained, tested = (plans(None, tmp_path, 6 * len(SITES), is_held_out) for is_held_out in (False, True))
+    for wanted in (trained, tested):
+        assert [plan.site for plan in wanted] == list(SITES) * 6
+        assert [site_of(plan.file) for plan in wanted] == list(SITES) * 6
+        assert len({plan.file for plan in wanted}) == len(wanted)
+    builds = [{plan.build for plan in wanted} for wanted in (trained, tested)]
+    assert builds == [{build.name for build in BUILDS if build.is_held_out == is_held_out} for is_held_out in (False, True)]
+
+
+def test_sites_drawn_and_placed_take_turns_and_a_longer_run_only_adds(openkbp_folder: Path, tmp_path: Path) -> None:
+    few, many = (plans(openkbp_folder / "validation", tmp_path, count) for count in (8, 40))
+    assert many[:8] == few
+    assert [plan.site for plan in few if plan.source is None] == list(SITES)
+    assert [plan.site for plan in few if plan.source is not None] == list(PRESCRIPTIONS_GY)
+    assert [site_of(plan.file) for plan in many] == [plan.site for plan in many]
+    assert len({plan.source for plan in many if plan.source is not None}) == 15
+
+
+def test_beams_are_those_of_the_site() -> None:
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        fields = static_fields(beams_about(40.0, generator))
+        assert all(abs((beam.gantry_deg - 40 + 180) % 360 - 180) <= 0.5 * ONE_SIDE_DEG for beam in fields)
+    brains = [random_beams(np.random.default_rng(seed), MOSTLY_NON_COPLANAR) for seed in range(200)]
+    turned = [any(isinstance(beam, Beam) and beam.couch_deg for beam in beams) for beams in brains]
+    assert 0.5 < np.mean(turned) < 0.7
 
 
 def test_a_plan_is_stored_as_a_prepared_case_and_never_made_twice(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class Site:
 
     draw: Callable[[Build, np.random.Generator], Canvas]
     target: Callable[[Canvas], Mask]
-    prescription_gy: float
+    prescriptions_gy: tuple[float, ...]
     beams: tuple[Beam | Arc, ...]
 
 
@@ -30,18 +30,20 @@ def _thorax_with_breasts(build: Build, generator: np.random.Generator) -> Canvas
     return draw_thorax(build, generator, has_breasts=True)
 
 
-# Prescriptions are common ones in 2 Gy fractions or near: lung 60, breast and liver 50, oesophagus 50.4, prostate 78 Gy.
+_FROM_THE_LEFT = tuple(map(Beam, (305.0, 320.0, 340.0, 100.0, 115.0, 130.0)))
+
+# Prescriptions are common ones: lung 60, breast and liver 50, oesophagus 50.4, prostate 78 Gy in fractions of about 2 Gy; prostate 60 Gy in 20.
 SITES: dict[str, Site] = {
-    "lung": Site(draw_thorax, lung_target, 60.0, equispaced_beams(7)),
-    "oesophagus": Site(draw_thorax, oesophagus_target, 50.4, equispaced_beams(7)),
-    "breast": Site(_thorax_with_breasts, lambda canvas: breast_target(canvas, 1), 50.0, tuple(map(Beam, (305.0, 320.0, 340.0, 100.0, 115.0, 130.0)))),
-    "liver": Site(draw_abdomen, liver_target, 50.0, equispaced_beams(7)),
-    "prostate": Site(draw_pelvis, prostate_target, 78.0, equispaced_beams(9)),
+    "lung": Site(draw_thorax, lung_target, (60.0,), equispaced_beams(7)),
+    "oesophagus": Site(draw_thorax, oesophagus_target, (50.4,), equispaced_beams(7)),
+    "breast": Site(_thorax_with_breasts, lambda canvas: breast_target(canvas, 1), (50.0,), _FROM_THE_LEFT),
+    "liver": Site(draw_abdomen, liver_target, (50.0,), equispaced_beams(7)),
+    "prostate": Site(draw_pelvis, prostate_target, (78.0, 60.0), equispaced_beams(9)),
 }
 
 
 def simulated_case(site: str, seed: int = 0, build: str = "average") -> PlanCase:
-    """A drawn patient of the site; the same seed and build give the same case.
+    """A drawn patient of the site; the same seed and build give the same case.  Seeds take turns in the site's prescriptions.
 
     Raises CaseError for a site or build that is not known.
     """
@@ -52,7 +54,8 @@ def simulated_case(site: str, seed: int = 0, build: str = "average") -> PlanCase
     canvas = chosen.draw(build_named(build), generator)
     target = chosen.target(canvas)
     organs = [Structure(name, recognise(name), mask) for name, mask in canvas.masks.items() if mask.any()]
-    planned = Structure(f"PTV_{round(100 * chosen.prescription_gy)}", Role.target(chosen.prescription_gy), target)
+    prescription = chosen.prescriptions_gy[seed % len(chosen.prescriptions_gy)]
+    planned = Structure(f"PTV_{round(100 * prescription)}", Role.target(prescription), target)
     body = Structure("External", Role.external(), canvas.body)
     hu = scanned(canvas.hu, canvas.body, GRID, generator)
     return PlanCase(f"Simulated {site}", GRID, hu, (body, planned, *organs), chosen.beams)

@@ -8,16 +8,28 @@ from dose_prediction.case import Arc, Beam
 
 # Shares of the beam sets that are drawn: evenly spaced fields, fields spaced unevenly, fields with a turned couch, arcs.
 SHARES = (0.3, 0.3, 0.2, 0.2)
+MOSTLY_NON_COPLANAR = (0.1, 0.1, 0.6, 0.2)
 FEWEST_FIELDS, MOST_FIELDS = 5, 11
 LEAST_APART_DEG = 15.0
 MOST_COUCH_DEG = 40.0
 SHORTEST_ARC_DEG = 180.0
+ONE_SIDE_DEG = 200.0
 
 
-def random_beams(generator: np.random.Generator) -> tuple[Beam | Arc, ...]:
-    """A random beam set of 5 to 11 fields, or of one or two arcs."""
-    draw = (_even_fields, _uneven_fields, _turned_couch_fields, _arcs)[int(generator.choice(len(SHARES), p=SHARES))]
+def random_beams(generator: np.random.Generator, shares: tuple[float, ...] = SHARES) -> tuple[Beam | Arc, ...]:
+    """A random beam set of 5 to 11 fields, or of one or two arcs; `shares` are those of the kinds listed at `SHARES`."""
+    draw = (_even_fields, _uneven_fields, _turned_couch_fields, _arcs)[int(generator.choice(len(shares), p=shares))]
     return draw(generator)
+
+
+def beams_about(middle_deg: float, generator: np.random.Generator) -> tuple[Beam | Arc, ...]:
+    """Fields, or an arc there and back, that come from one side: within `ONE_SIDE_DEG` about a gantry angle."""
+    half = 0.5 * ONE_SIDE_DEG * generator.uniform(0.85, 1)
+    first, last = (middle_deg - half) % 360, (middle_deg + half) % 360
+    if generator.random() < SHARES[-1]:
+        return Arc(first, last), Arc(last, first, is_clockwise=False)
+    count = int(generator.integers(FEWEST_FIELDS, MOST_FIELDS + 1))
+    return tuple(Beam((first + 2 * half * i / (count - 1)) % 360) for i in range(count))
 
 
 def _even_fields(generator: np.random.Generator) -> tuple[Beam | Arc, ...]:

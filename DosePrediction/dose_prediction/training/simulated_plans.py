@@ -1,9 +1,10 @@
-"""Training cases of other sites: drawn patients, and targets placed in the CTs of OpenKBP, planned by the engine.
+"""Cases of other sites to train and to test on: drawn patients, and targets placed in the CTs of OpenKBP, planned by the engine.
 
-    python -m dose_prediction.training.simulated_plans --data DIR --output DIR --variants N
+    python -m dose_prediction.training.simulated_plans --data DIR --output DIR --count N
 
-Beams are drawn at random.  The dose to learn is the quick plan's objective optimised to convergence.  Files are named after what they hold
-(`simulated_lung_slim_0.npz`, `pt_1_brain_0.npz`) and are added to, never made again; builds that are held out for tests are left out.
+Beams are drawn at random, as the site has them.  The dose to learn is the quick plan's objective optimised to convergence.  Files are named after
+what they hold (`simulated_lung_slim_0.npz`, `simulated_brain_pt_1_0.npz`) and are added to, never made again.  Test plans are made with --held-out
+from builds that no training plan has; their DIR must hold other CTs than that of the training.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ from tqdm import tqdm
 from dose_prediction import openkbp
 from dose_prediction.anatomies import SITES, simulated_case
 from dose_prediction.anatomies.build import BUILDS
-from dose_prediction.case import PlanCase
+from dose_prediction.case import Arc, Beam, PlanCase
 from dose_prediction.cohort import Outcome, run_each
 from dose_prediction.physics.prior import PlanObjective, physics_prior, trace_beams
 from dose_prediction.region import planning_region
 from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
 from dose_prediction.training.placed_targets import PRESCRIPTIONS_GY, with_placed_target
-from dose_prediction.training.random_beams import random_beams
+from dose_prediction.training.random_beams import MOSTLY_NON_COPLANAR, beams_about, random_beams
 
 CONVERGED = PlanObjective(iterations=150, sampled_points=100_000)
+OTHER_BEAMS = "head and neck with other beams"
+BREAST_DEG = 40.0  # the gantry angle that looks at the left breast
 
 
 @dataclass(frozen=True)
 class SimulatedPlan:
-    """One plan to be made: the site, the CT (a case of OpenKBP) or else the build of a drawn patient, the variant's number and the file."""
+    """One plan to be made: the site, the patient's number, the file, and the CT (a case of OpenKBP) or else the build of a drawn patient."""
 
     site: str
     number: int
@@ -48,26 +51,32 @@ class SimulatedPlan:
             case = simulated_case(self.site, self.number, self.build)
         else:
             case = with_placed_target(openkbp.read_case(self.source), self.site, generator)
-        return case.with_beams(random_beams(generator))
+        return case.with_beams(_beams(self.site, generator))
 
 
-def plans(data: Path | None, output: Path, variants: int) -> list[SimulatedPlan]:
-    """All plans in the order in which they are made: first every patient once."""
-    builds = [build.name for build in BUILDS if not build.is_held_out]
+def site_of(file: Path) -> str:
+    """What a simulated plan is for, by its file's name.
+
+    >>> site_of(Path("simulated_brain_pt_1_0.npz")), site_of(Path("pt_1_beams_0.npz"))
+    ('brain', 'head and neck with other beams')
+    """
+    return file.stem.split("_")[1] if file.stem.startswith("simulated_") else OTHER_BEAMS
+
+
+def plans(data: Path | None, output: Path, count: int, is_held_out: bool = False) -> list[SimulatedPlan]:
+    """The first `count` plans in the order in which they are made: the sites in turn, and for each the patients in turn."""
+    builds = [build.name for build in BUILDS if build.is_held_out == is_held_out]
     sources = openkbp.find_cases(data) if data is not None else []
-    drawn = [
-        SimulatedPlan(site, number, output / f"simulated_{site}_{build}_{number}.npz", build=build)
-        for number in range(variants)
-        for build in builds
-        for site in SITES
-    ]
-    placed = [
-        SimulatedPlan(site, number, output / f"{source.stem}_{site}_{number}.npz", source)
-        for number in range(variants)
-        for source in sources
-        for site in PRESCRIPTIONS_GY
-    ]
-    return sorted(drawn + placed, key=lambda plan: plan.number)
+    kinds = [(site, True) for site in SITES] + [(site, False) for site in PRESCRIPTIONS_GY if sources]
+    wanted = []
+    for index in range(count):
+        number, kind = divmod(index, len(kinds))
+        site, is_drawn = kinds[kind]
+        source = None if is_drawn else sources[(number * len(PRESCRIPTIONS_GY) + kind) % len(sources)]
+        build = builds[number % len(builds)] if is_drawn else ""
+        file = output / f"simulated_{site}_{build if source is None else source.stem}_{number}.npz"
+        wanted.append(SimulatedPlan(site, number, file, source, build))
+    return wanted
 
 
 def make_plans(wanted: Sequence[SimulatedPlan], processes: int = 1) -> list[Outcome[SimulatedPlan, None]]:
@@ -75,6 +84,13 @@ def make_plans(wanted: Sequence[SimulatedPlan], processes: int = 1) -> list[Outc
     missing = [plan for plan in wanted if not plan.file.exists()]
     outcomes = tqdm(run_each(_make, missing, processes=processes), total=len(missing), desc="Planning", unit="plan")
     return [outcome for outcome in outcomes if outcome.error is not None]
+
+
+def _beams(site: str, generator: np.random.Generator) -> tuple[Beam | Arc, ...]:
+    """Around the patient at random; for a brain mostly with a turned couch, for a breast from its own side."""
+    if site == "breast":
+        return beams_about(BREAST_DEG, generator)
+    return random_beams(generator, MOSTLY_NON_COPLANAR) if site == "brain" else random_beams(generator)
 
 
 def _make(plan: SimulatedPlan) -> None:
@@ -89,12 +105,13 @@ def _make(plan: SimulatedPlan) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 if some plan could not be made (a CT without the organ it needs, for one); the others are there."""
     parser = argparse.ArgumentParser(description="Plan drawn patients and placed targets of other sites.")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="training cases of OpenKBP, to place targets in (default: drawn patients only)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="cases of OpenKBP to place targets in (default: drawn patients only)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the prepared cases go; what is there is kept")
-    parser.add_argument("--variants", type=int, default=1, metavar="N", help="plans a patient and site (default 1)")
+    parser.add_argument("--count", type=int, default=60, metavar="N", help="plans, the sites in turn (default 60)")
+    parser.add_argument("--held-out", action="store_true", help="plans for tests, of builds that no training plan has")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="plans made at a time (default 1)")
     options = parser.parse_args(arguments)
-    failed = make_plans(plans(options.data, options.output, options.variants), options.processes)
+    failed = make_plans(plans(options.data, options.output, options.count, options.held_out), options.processes)
     for outcome in failed:
         print(f"failed: {outcome.item.file.name}: {outcome.error}", file=sys.stderr)
     return 1 if failed else 0
