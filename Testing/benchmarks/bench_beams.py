@@ -1,6 +1,6 @@
 """Does the dose answer to the beams?  On OpenKBP validation cases and beam sets that no model was trained on.
 
-    python Testing/benchmarks/bench_beams.py --data DIR --cases 6
+    make bench          or          python Testing/benchmarks/bench_beams.py --data DIR --cases 6 --model DIR
 
 (a) error against the reference plan, planned again with 5, 7 and 11 fields and one arc (`physics.replan`), beside the physics prior's own error;
 (b) what the beams cannot do of the prediction, against the same for the nine fields of the reference; (c) case and beams turned together by
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 
@@ -23,13 +23,14 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from dose_prediction.case import Arc, Beam, Grid, PlanCase, equispaced_beams
+from dose_prediction.model.bundle import Bundle, load_bundle
 from dose_prediction.openkbp import Reference, find_cases, read_case, read_reference
 from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.physics.replan import replanned
-from dose_prediction.prediction import Prediction
+from dose_prediction.prediction import Prediction, predict
+from dose_prediction.prediction_cache import PredictionCache
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.report import text_table
-from dose_prediction.warm_model import WarmModel
 
 Volume = NDArray[np.float32]
 BEAM_SETS: dict[str, tuple[Beam | Arc, ...]] = {
@@ -45,17 +46,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder of pt_*.npz cases with their reference doses")
     parser.add_argument("--cases", type=int, default=6, help="only the first so many cases (default 6)")
+    parser.add_argument("--model", type=Path, help="folder of another trained model (default: the released one)")
     options = parser.parse_args()
     paths = find_cases(options.data)[: options.cases]
     if not paths:
         print(f"No OpenKBP case in {options.data}: nothing is measured. Give their folder with --data.")
         return 0
     print(*machine(), sep="\n")
-    model = WarmModel()
+    model = Model(load_bundle(options.model))
     cases = [case_figures(model, read_case(path), read_reference(path)) for path in tqdm(paths, unit="case", disable=None)]
     print(f"\n{len(paths)} cases, seed {SEED}; means over the cases\n")
     print(text_table(["Figure", "Measured", "At most", "Reached"], [figure.row for figure in overall(cases)]))
     return 0
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model, and what its last prediction worked out, so that no beam is traced twice."""
+
+    bundle: Bundle
+    cache: PredictionCache = field(default_factory=PredictionCache)
+
+    def predicted(self, case: PlanCase) -> Prediction:
+        return predict(case, self.bundle, seed=SEED, device="cpu", cache=self.cache)
 
 
 @dataclass(frozen=True)
@@ -93,8 +106,8 @@ def overall(cases: Sequence[CaseFigures]) -> Iterator[Figure]:
         yield Figure("(d) beam through a parotid switched off: largest change of its mean dose", max(changes), "Gy", 0.0)
 
 
-def case_figures(model: WarmModel, case: PlanCase, reference: Reference) -> CaseFigures:
-    own = predicted(model, case)
+def case_figures(model: Model, case: PlanCase, reference: Reference) -> CaseFigures:
+    own = model.predicted(case)
     return CaseFigures(
         {name: beam_set_figures(model, case.with_beams(beams), reference) for name, beams in BEAM_SETS.items()},
         gap(own),
@@ -103,32 +116,28 @@ def case_figures(model: WarmModel, case: PlanCase, reference: Reference) -> Case
     )
 
 
-def predicted(model: WarmModel, case: PlanCase) -> Prediction:
-    return model.predict(case, samples=0, seed=SEED, device="cpu", on_progress=None, is_cancelled=None)
-
-
 def gap(prediction: Prediction) -> float:
     assert prediction.deliverability is not None
     return prediction.deliverability.mean_gy
 
 
-def beam_set_figures(model: WarmModel, case: PlanCase, reference: Reference) -> BeamSetFigures:
+def beam_set_figures(model: Model, case: PlanCase, reference: Reference) -> BeamSetFigures:
     region = planning_region(case)
-    traced = trace_beams(case, region)
+    traced = trace_beams(case, region, cache=model.cache.traces)
     prior = physics_prior(region, traced)
     wanted = replanned(traced, region, onto_region(reference.dose_gy, case, region), prior.beamlets).dose_gy
-    prediction = predicted(model, case)
+    prediction = model.predicted(case)
     model_gy = onto_region(prediction.dose_gy, case, region)
     errors = [float(np.abs(dose_gy - wanted)[region.body].mean()) for dose_gy in (model_gy, prior.dose_gy)]
     return BeamSetFigures(*errors, gap(prediction))
 
 
-def turned_difference(model: WarmModel, case: PlanCase, dose_gy: Volume) -> float:
+def turned_difference(model: Model, case: PlanCase, dose_gy: Volume) -> float:
     """Mean difference over the body between the turned dose and the dose of the turned case."""
     structures = tuple(replace(structure, mask=turned(structure.mask.astype(np.float32), case.grid) >= 0.5) for structure in case.structures)
     beams = tuple(Beam(beam.gantry_deg + TURN_DEG) for beam in case.fields)
     other = replace(case, ct_hu=turned(case.ct_hu + 1024, case.grid) - 1024, structures=structures, beams=beams)
-    difference = np.abs(predicted(model, other).dose_gy - turned(dose_gy, case.grid))
+    difference = np.abs(model.predicted(other).dose_gy - turned(dose_gy, case.grid))
     return float(difference[other.body].mean())
 
 
@@ -142,7 +151,7 @@ def turned(volume: Volume, grid: Grid) -> Volume:
     return ndimage.affine_transform(volume, matrix, middle - matrix @ middle, order=1, output=np.float32)
 
 
-def spared_by_a_beam_off(model: WarmModel, case: PlanCase, dose_gy: Volume) -> float | None:
+def spared_by_a_beam_off(model: Model, case: PlanCase, dose_gy: Volume) -> float | None:
     """By how much a parotid's mean dose falls when the beam that enters nearest to its direction is left out."""
     parotid = next((organ for organ in case.organs if (organ.role.standard_name or "").startswith("Parotid")), None)
     if parotid is None:
@@ -150,7 +159,7 @@ def spared_by_a_beam_off(model: WarmModel, case: PlanCase, dose_gy: Volume) -> f
     middle = case.grid.world_from_index(np.argwhere(parotid.mask).mean(axis=0)) - np.array(case.isocentre)
     direction_deg = float(np.rad2deg(np.arctan2(middle[0], -middle[1])))  # LPS: gantry 0 is anterior (-y), 90 the patient's left (+x)
     through = min(case.fields, key=lambda beam: abs((beam.gantry_deg - direction_deg + 180) % 360 - 180))
-    without = predicted(model, case.with_beams(tuple(beam for beam in case.fields if beam is not through)))
+    without = model.predicted(case.with_beams(tuple(beam for beam in case.fields if beam is not through)))
     return float(dose_gy[parotid.mask].mean() - without.dose_gy[parotid.mask].mean())
 
 

@@ -30,7 +30,7 @@ from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
 from dose_prediction.training.placed_targets import PRESCRIPTIONS_GY, with_placed_target
 from dose_prediction.training.random_beams import MOSTLY_NON_COPLANAR, beams_about, random_beams
 
-CONVERGED = PlanObjective(iterations=150, sampled_points=100_000)
+CONVERGED = PlanObjective(iterations=100, sampled_points=50_000)
 OTHER_BEAMS = "head and neck with other beams"
 BREAST_DEG = 40.0  # the gantry angle that looks at the left breast
 
@@ -54,13 +54,13 @@ class SimulatedPlan:
         return case.with_beams(_beams(self.site, generator))
 
 
-def site_of(file: Path) -> str:
-    """What a simulated plan is for, by its file's name.
+def site_of(name: str) -> str:
+    """What a simulated plan is for, by its file's name without the suffix.
 
-    >>> site_of(Path("simulated_brain_pt_1_0.npz")), site_of(Path("pt_1_beams_0.npz"))
+    >>> site_of("simulated_brain_pt_1_0"), site_of("pt_1_beams_0")
     ('brain', 'head and neck with other beams')
     """
-    return file.stem.split("_")[1] if file.stem.startswith("simulated_") else OTHER_BEAMS
+    return name.split("_")[1] if name.startswith("simulated_") else OTHER_BEAMS
 
 
 def plans(data: Path | None, output: Path, count: int, is_held_out: bool = False) -> list[SimulatedPlan]:
