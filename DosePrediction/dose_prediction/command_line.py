@@ -37,6 +37,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 MOST_SAMPLES = 100
 PHANTOM_SITES = ("head-and-neck", "lung", "oesophagus", "breast", "liver", "prostate")
 RAY_HELP = 'cases go to the workers of this Ray cluster; "auto" is the one that this machine belongs to, "local" one for this run alone'
+SIMULATED_HELP = "prepared plans that no clinic made, of training.beam_sets or training.simulated_plans; may be given once a folder"
 
 
 def main(arguments: Sequence[str] | None = None, predictor: Predictor | None = None) -> int:
@@ -124,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, required=True, metavar="DIR", help="where checkpoints and the finished model are written")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     train.add_argument("--validation", type=Path, metavar="DIR", help="cases that are scored during the training and never trained on")
-    train.add_argument("--beam-sets", type=Path, metavar="DIR", help="plans of the training cases for other beams, made by training.beam_sets")
+    train.add_argument("--simulated", type=Path, action="append", default=[], metavar="DIR", help=SIMULATED_HELP)
     train.add_argument("--steps", type=_count, metavar="N", help="number of training steps (default: as for the released model)")
     train.add_argument(
         "--cases-per-step", type=_count, metavar="N", help="cases that a step averages over, shared by torchrun's processes (default 1)"
@@ -356,7 +357,7 @@ def _train(options: argparse.Namespace) -> int:
         options.output,
         resume=options.resume,
         validation=options.validation,
-        beam_sets=options.beam_sets,
+        simulated=options.simulated,
         device=options.device,
         ray_address=options.ray,
         settings=settings,

@@ -140,8 +140,8 @@ def test_cases_that_processes_cannot_share_are_refused(data: Path, tmp_path: Pat
         train(data / "train", tmp_path, settings=replace(SETTINGS, cases_per_step=0), config=TINY)
 
 
-def test_plans_for_other_beams_are_trained_on_in_their_share(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare_cases(data / "validation", tmp_path / "beam_sets")
+def test_simulated_plans_are_trained_on_in_their_share(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_cases(data / "validation", tmp_path / "simulated")
     seen: list[str] = []
     honest = TrainingStep.forward
 
@@ -150,8 +150,8 @@ def test_plans_for_other_beams_are_trained_on_in_their_share(data: Path, tmp_pat
         return honest(step, case, generator)
 
     monkeypatch.setattr(TrainingStep, "forward", watched)
-    settings = replace(SETTINGS, steps=30, beam_sets_share=0.5)
-    train(data / "train", tmp_path / "run", beam_sets=tmp_path / "beam_sets", settings=settings, config=TINY)
+    settings = replace(SETTINGS, steps=30, simulated_share=0.5)
+    train(data / "train", tmp_path / "run", simulated=[tmp_path / "simulated"], settings=settings, config=TINY)
     assert 6 <= seen.count("pt_3") <= 24
     assert {"pt_1", "pt_2"} <= set(seen)
 

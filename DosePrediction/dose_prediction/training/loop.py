@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepar
 from dose_prediction.training.losses import autoencoder_loss
 from dose_prediction.training.processes import Processes, training_processes
 from dose_prediction.training.settings import TrainingSettings
+from dose_prediction.training.simulated_plans import OTHER_BEAMS, site_of
 from dose_prediction.training.training_step import TrainingStep
 from dose_prediction.training.validation import validation_scores
 
@@ -41,7 +44,7 @@ def train(
     *,
     resume: bool = False,
     validation: Path | None = None,
-    beam_sets: Path | None = None,
+    simulated: Sequence[Path] = (),
     device: str = "cpu",
     ray_address: str | None = None,
     settings: TrainingSettings | None = None,
@@ -49,9 +52,9 @@ def train(
 ) -> None:
     """Train on the OpenKBP cases in `data`; checkpoints, log and the finished model go to `output`.
 
-    `validation` is a folder of cases that choose nothing but are scored every `validate_every` steps; `beam_sets` one of prepared cases with other
-    beams, as `training.beam_sets` makes them.  Under `torchrun` the cases of a step are shared out to its processes.  `device` as in `choose_device`.
-    Cases are prepared on the Ray cluster at `ray_address` where one is given.
+    `validation` is a folder of cases that choose nothing but are scored every `validate_every` steps; `simulated` are folders of prepared cases that
+    no clinic planned, as `training.beam_sets` and `training.simulated_plans` make them.  Under `torchrun` the cases of a step are shared out to its
+    processes.  `device` as in `choose_device`.  Cases are prepared on the Ray cluster at `ray_address` where one is given.
     """
     settings, config = settings or TrainingSettings(), config or NetworkConfig()
     with training_processes(device) as processes:
@@ -59,29 +62,29 @@ def train(
             raise CaseError(
                 f"{settings.cases_per_step} cases a step cannot be shared by {processes.count} processes; give a multiple of their number."
             )
-        cohort = _load_cohort(data, output, validation, beam_sets, settings.priors, ray_address, processes)
+        cohort = _load_cohort(data, output, validation, simulated, settings.priors, ray_address, processes)
         _train(cohort, output, resume, settings, config, processes)
 
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """What is trained on and scored: cases, the same patients with other beams, and cases held out."""
+    """What is trained on and scored: cases, simulated plans (for other beams and sites), and cases held out."""
 
     cases: PreparedCases
-    beam_sets: PreparedCases
+    simulated: PreparedCases
     held_out: PreparedCases
 
     def drawn(self, number: int, settings: TrainingSettings, generator: torch.Generator) -> TrainingCase:
         """The case that has this number in the whole training: each case once an epoch, in an order of its own."""
         cases = self.cases
-        if self.beam_sets and float(torch.rand((), generator=generator)) < settings.beam_sets_share:
-            cases = self.beam_sets
+        if self.simulated and float(torch.rand((), generator=generator)) < settings.simulated_share:
+            cases = self.simulated
         order = torch.randperm(len(cases), generator=torch.Generator().manual_seed(settings.seed * 7919 + number // len(cases)))
         return cases[int(order[number % len(cases)])]
 
 
 def _load_cohort(
-    data: Path, output: Path, validation: Path | None, beam_sets: Path | None, priors: int, ray_address: str | None, processes: Processes
+    data: Path, output: Path, validation: Path | None, simulated: Sequence[Path], priors: int, ray_address: str | None, processes: Processes
 ) -> Cohort:
     if processes.is_first:
         prepare_cases(data, output / "prepared", priors, ray_address=ray_address)
@@ -93,7 +96,7 @@ def _load_cohort(
     both = sorted(cases.names & held_out.names)
     if both:
         raise CaseError(f"Case {both[0]} is in both {data} and {validation}; a case that is trained on cannot be scored.")
-    return Cohort(cases, PreparedCases(sorted(beam_sets.glob("*.npz")) if beam_sets else ()), held_out)
+    return Cohort(cases, PreparedCases([file for folder in simulated for file in sorted(folder.glob("*.npz"))]), held_out)
 
 
 def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSettings, config: NetworkConfig, processes: Processes) -> None:
@@ -171,24 +174,25 @@ def schedule(step: int, settings: TrainingSettings) -> float:
 
 def model_card(cohort: Cohort, state: TrainingState, settings: TrainingSettings) -> dict[str, Any]:
     """What can be said of a model when its training ends; `release` adds its scores."""
+    simulated = Counter(site_of(name) for name in sorted(cohort.simulated.names))
     return {
         "name": "ADDiff-Dose",
         "version": f"{__version__}+{state.step}",
         "intended_use": "Research only; not for clinical use.",
         "limits": [
             "Head-and-neck plans of one clinic's kind: other sites and prescriptions are untested.",
-            "Its plans for other beam sets are simulated ones.",
+            "Its plans for other beam sets and other sites are simulated ones.",
             NOT_CALIBRATED,
             "Organs without a channel are seen by the physics prior only.",
         ],
         "training_data": {
             "source": "OpenKBP challenge (Babier et al., Med. Phys. 48, 5549, 2021)",
             "cases": len(cohort.cases) // settings.priors,
-            "simulated_plans_for_other_beams": len(cohort.beam_sets),
+            "simulated_plans": dict(simulated),
         },
-        "sites": ["head and neck"],
+        "sites": ["head and neck", *(f"{site} (simulated plans)" for site in simulated if site != OTHER_BEAMS)],
         "trained_prescriptions_gy": [56.0, 63.0, 70.0],
-        "technique": "IMRT, 9 coplanar 6 MV beams" + (", and simulated plans for 5 to 11 fields and for arcs" if cohort.beam_sets else ""),
+        "technique": "IMRT, 9 coplanar 6 MV beams" + (", and simulated plans for 5 to 11 fields and for arcs" if simulated else ""),
         "steps": state.step,
         "autoencoder_steps": state.autoencoder_step,
         "hours": round(state.seconds / 3600, 2),

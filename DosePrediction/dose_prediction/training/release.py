@@ -2,7 +2,8 @@
 
 python -m dose_prediction.training.release --model RUN --validation DIR --training RUN/prepared --output DosePrediction/Resources/Models
 
-On the way its samples are calibrated (`calibrate`), and what its training cases are like is written down (`familiarity`).
+On the way its samples are calibrated (`calibrate`), and what its training cases are like is written down (`familiarity`).  Simulated plans that
+it was trained on are given with --simulated, held-out ones to score it on with --simulated-tests.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import platform
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,10 @@ from dose_prediction.model.bundle import Bundle, load_bundle, save_bundle
 from dose_prediction.openkbp import CaseScore, Scores, find_cases, read_case, read_reference, score_case
 from dose_prediction.prediction import predict
 from dose_prediction.region import onto_region, planning_region
+from dose_prediction.training import simulated_scores
 from dose_prediction.training.calibrate import NOT_CALIBRATED, DrawnCase, cross_judged, drawn_case, fitted_calibration
 from dose_prediction.training.dataset import PreparedCases
+from dose_prediction.training.simulated_plans import site_of
 
 SAMPLES = 10
 
@@ -74,6 +78,18 @@ def familiarity_of(prepared: Path) -> Familiarity:
     files = sorted(file for file in prepared.glob("*.npz") if "_prior_" not in file.stem)
     if not files:
         raise CaseError(f"{prepared} has no prepared case (*.npz); give the folder 'prepared' of the training.")
+    return _familiarity(files)
+
+
+def simulated_familiarity(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """What the simulated training plans in the folders are like, by what they are for."""
+    files_of: dict[str, list[Path]] = defaultdict(list)
+    for file in sorted(file for folder in folders for file in folder.glob("*.npz")):
+        files_of[site_of(file.stem)].append(file)
+    return {site: _familiarity(files).as_dict() for site, files in files_of.items()}
+
+
+def _familiarity(files: Sequence[Path]) -> Familiarity:
     cases = tqdm(PreparedCases(files), desc="Reading training cases", unit="case")
     return Familiarity.of(features(case.volumes, case.tokens) for case in cases)
 
@@ -103,11 +119,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the output folder of a finished training")
     parser.add_argument("--validation", type=Path, required=True, metavar="DIR", help="OpenKBP cases that the model was not trained on")
     parser.add_argument("--training", type=Path, required=True, metavar="DIR", help="the prepared training cases (pt_*.npz), RUN/prepared")
+    parser.add_argument(
+        "--simulated", type=Path, action="append", default=[], metavar="DIR", help="simulated plans that it was trained on, once a folder"
+    )
+    parser.add_argument("--simulated-tests", type=Path, metavar="DIR", help="held-out simulated plans to score it on, site by site")
     parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples a case to fit the calibration on (default {SAMPLES})")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model and its card are written")
     options = parser.parse_args()
     loaded = uncalibrated(load_bundle(options.model))
-    model = replace(loaded, card={**loaded.card, "familiarity": familiarity_of(options.training).as_dict()})
+    known = {"familiarity": familiarity_of(options.training).as_dict(), "simulated_familiarity": simulated_familiarity(options.simulated)}
+    model = replace(loaded, card={**loaded.card, **known})
     validation = validate(model, options.validation, options.samples)
     entry, uncertainty = card_entry(validation), cross_judged(validation.drawn).as_dict()
     card = {
@@ -118,6 +139,9 @@ def main() -> None:
         "calibration": fitted_calibration(validation.drawn).as_dict(),
         "uncertainty": {"fitted_on": "the other half of the validation cases", "samples": options.samples, **uncertainty},
     }
+    if options.simulated_tests:
+        sites = simulated_scores.card_entry(model.network, options.simulated_tests)
+        card["simulated_validation"] = {"data": "simulated plans for bodies and CTs that no training plan has", "sites": sites}
     save_bundle(options.output, model.network, card)
     print(json.dumps(card["uncertainty"], indent=2))
     print(f"Dose score {entry['dose_score_gy']} Gy, DVH score {entry['dvh_score_gy']} Gy; written to {options.output}.")

@@ -22,7 +22,7 @@ class TrainingSettings:
     expected_share: float = 0.65  # at the infinite noise level
     goal_share: float = 0.25  # with some of the plan's own doses as goals
     posed_share: float = 0.75  # with the case turned, zoomed and shifted
-    beam_sets_share: float = 0.25  # on plans for other beams, where there are any
+    simulated_share: float = 0.25  # on simulated plans, where there are any
     dvh_weight: float = 0.5
     noise_weight: float = 0.6
     validate_every: int = 500
