@@ -39,22 +39,27 @@ def bytes_free() -> int | None:
     return None
 
 
+def memory_needed(parameters: Parameters, rows: tuple[SegmentRow, ...]) -> int:
+    """Bytes of a prediction with what is set."""
+    return bytes_needed(parameters.ct.GetImageData().GetNumberOfPoints(), len(rows), parameters.samples)
+
+
 def memory_in_words(parameters: Parameters, rows: tuple[SegmentRow, ...]) -> tuple[str, bool]:
     """What a prediction needs and what there is, as a sentence, and whether it is enough."""
-    image = parameters.ct.GetImageData()
-    needed, free = bytes_needed(image.GetNumberOfPoints(), len(rows), parameters.samples), bytes_free()
+    needed, free = memory_needed(parameters, rows), bytes_free()
     if free is None:
-        return _("Needs about {needed} GB of memory.").format(needed=_gib(needed)), True
+        return _("Needs about {needed} GB of memory.").format(needed=in_gb(needed)), True
     if needed > free:
         sentence = _(
             "This case needs about {needed} GB of memory and {free} GB are free; crop the CT to the part that is planned, ask for fewer samples, "
             "or close other programs."
         )
-        return sentence.format(needed=_gib(needed), free=_gib(free)), False
-    return _("Needs about {needed} GB of memory; {free} GB are free.").format(needed=_gib(needed), free=_gib(free)), True
+        return sentence.format(needed=in_gb(needed), free=in_gb(free)), False
+    return _("Needs about {needed} GB of memory; {free} GB are free.").format(needed=in_gb(needed), free=in_gb(free)), True
 
 
-def _gib(count: int) -> str:
+def in_gb(count: int) -> str:
+    """Bytes as users read them, in binary gigabytes."""
     return f"{count / GIB:.1f}"
 
 

@@ -17,7 +17,7 @@ CT_ROLE = "CT"
 SEGMENTATION_ROLE = "Segmentation"
 DOSE_ROLE = "Dose"
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULTS = {
     "BeamsFrom": "count",
     "BeamCount": "9",

@@ -9,6 +9,9 @@ from slicer.i18n import tr as _
 
 from .Signal import Signal
 
+# The time left is told from here on.
+SOONEST_S, SMALLEST_FRACTION = 1.0, 0.1
+
 
 class RunState(enum.Enum):
     IDLE = "idle"
@@ -40,6 +43,16 @@ def state_label(state: RunState) -> StateLabel:
         RunState.JUDGING: StateLabel(_("Cancel"), True, _("Judging the dose")),
         RunState.SHOWING: StateLabel(_("Cancel"), False, _("Showing the dose")),
     }[state]
+
+
+def time_left_in_words(elapsed_s: float, fraction: float) -> str:
+    """How long the rest takes at the pace so far; nothing until that can be told."""
+    if elapsed_s < SOONEST_S or fraction < SMALLEST_FRACTION:
+        return ""
+    left_s = elapsed_s * (1 - fraction) / fraction
+    if left_s > 90:
+        return _("– about {minutes} min left").format(minutes=round(left_s / 60))
+    return _("– about {seconds} s left").format(seconds=max(round(left_s), 1))
 
 
 FOLLOWS: dict[RunState, frozenset[RunState]] = {

@@ -54,7 +54,7 @@ class StructureTable:
         self._is_updating = False
         set_headings(table, ["", _("Structure"), _("Role"), _("Gy"), _("cc")])
         header = table.horizontalHeader()
-        for column, width in ((COLOUR, 24), (ROLE, 132), (PRESCRIPTION, 48), (VOLUME, 46)):
+        for column, width in ((COLOUR, 24), (ROLE, 162), (PRESCRIPTION, 48), (VOLUME, 46)):
             header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
             table.setColumnWidth(column, width)
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)

@@ -46,6 +46,9 @@ class WhatIfTable:
         self._is_updating = False
         set_headings(table, [_("Organ"), _("Now (Gy)"), _("At most"), _("Gy")])
         header = table.horizontalHeader()
+        for column, width in ((NOW, 64), (LIMIT, 36)):
+            header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
+            table.setColumnWidth(column, width)
         header.setSectionResizeMode(WISH, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(SLIDER, qt.QHeaderView.Stretch)
         table.cellChanged.connect(self._on_cell_changed)

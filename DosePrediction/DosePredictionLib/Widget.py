@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -27,14 +28,14 @@ from .GoalsSection import GoalsSection
 from .GoalsTable import GoalsTable
 from .HistorySection import HistorySection
 from .IsocentreSection import IsocentreSection
-from .MemoryNeed import memory_in_words
+from .MemoryNeed import in_gb, memory_in_words, memory_needed
 from .MissingInputs import missing_inputs
 from .Parameters import DEVICES, Parameters
 from .PredictionRun import PredictionRun
 from .PythonPackages import PackagesProtocol, PythonPackages
 from .ResultNodes import RunRequest
 from .ResultsSection import ResultsSection
-from .RunState import RunState, state_label
+from .RunState import RunState, state_label, time_left_in_words
 from .Section import PanelView, Section
 from .SegmentMeasures import SegmentMeasures
 from .SegmentRoles import SegmentRow, segment_rows
@@ -61,6 +62,7 @@ class Panel(VTKObservationMixin):
         self._is_updating = False
         self._is_update_due = False
         self._is_first_result = True
+        self._begun_s = 0.0
         self._unguided: Any = None
         self._is_entered = False
         self._rows: tuple[SegmentRow, ...] = ()
@@ -265,6 +267,7 @@ class Panel(VTKObservationMixin):
         label = state_label(self.run.machine.state)
         button = self.ui.predictButton
         button.text = label.button
+        self.ui.readinessLabel.visible = self.run.machine.is_idle
         if not self.run.machine.is_idle:
             button.enabled = label.button_enabled
             button.toolTip = _("Stop the prediction; the scene stays as it is.")
@@ -274,6 +277,7 @@ class Panel(VTKObservationMixin):
         if self.staleness.is_stale:
             button.text = _("Update")
         button.toolTip = "\n".join(reasons) or self._run_in_words()
+        self.ui.readinessLabel.text = reasons[0] if reasons else self._needs_in_words()
 
     def _run_in_words(self) -> str:
         """What a press of the button does: where it is computed and what memory it takes."""
@@ -281,6 +285,11 @@ class Panel(VTKObservationMixin):
         sentence = _("Predict the dose that a good plan with these beams would give.")
         device = _("Device: {device}.").format(device=self.ui.deviceComboBox.currentText)
         return "\n".join((sentence, device, memory_in_words(self.parameters, self._rows)[0]))
+
+    def _needs_in_words(self) -> str:
+        assert self.parameters is not None
+        sentence = _("Device: {device}. Needs about {needed} GB of memory.")
+        return sentence.format(device=self.ui.deviceComboBox.currentText, needed=in_gb(memory_needed(self.parameters, self._rows)))
 
     # The run
 
@@ -329,13 +338,18 @@ class Panel(VTKObservationMixin):
     def _show_state(self, state: RunState) -> None:
         self.ui.progressBar.visible = state is not RunState.IDLE
         if state is RunState.PREPARING:
-            self.ui.progressBar.value = 0
+            self._begun_s = time.monotonic()
+            self._show_progress(0.0)
         if state is not RunState.IDLE:
             self._show_status(state_label(state).status + "…")
 
     def _on_progressed(self, stage: str, fraction: float) -> None:
-        self.ui.progressBar.value = round(100 * fraction)
+        self._show_progress(fraction)
         self._show_status(_(stage) + "…")
+
+    def _show_progress(self, fraction: float) -> None:
+        self.ui.progressBar.value = round(100 * fraction)
+        self.ui.progressBar.format = " ".join(filter(None, ("%p%", time_left_in_words(time.monotonic() - self._begun_s, fraction))))
 
     def _on_finished(self, dose_node: Any) -> None:
         self._update()

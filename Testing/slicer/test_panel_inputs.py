@@ -109,14 +109,15 @@ def test_corrections_belong_to_the_segment_and_stay_when_it_is_renamed(user, pat
     assert user.table()[4] == ("voice box", "Organ: Larynx", "")
 
 
-def test_device_samples_and_seed_reach_the_worker(user, patient, worker):
+@pytest.mark.parametrize("shown, name", [("Automatic", "auto"), ("CPU", "cpu"), ("CUDA", "cuda"), ("MPS (Apple)", "mps")])
+def test_device_samples_and_seed_reach_the_worker(user, patient, worker, shown, name):
     user.select(patient)
-    user.ui.deviceComboBox.currentIndex = 1
+    user.ui.deviceComboBox.setCurrentText(shown)
     user.ui.samplesSpinBox.value = 3
     user.ui.seedSpinBox.value = 42
     user.press()
     user.wait_for(lambda: worker.names == ["predict"])
-    assert worker.calls[0][3:] == (3, 42, "cpu", ())
+    assert worker.calls[0][3:] == (3, 42, name, ())
 
 
 def test_settings_and_corrections_come_back_with_a_saved_scene(user, patient, tmp_path):

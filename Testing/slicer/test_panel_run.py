@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,28 @@ def test_the_button_becomes_cancel_and_stage_and_fraction_are_shown_while_it_run
     worker.progressed.emit("Sampling plans", 0.5)
     assert ready.status == "Sampling plans…"
     assert ready.ui.progressBar.value == 50
+
+
+def test_the_time_left_is_told_at_the_pace_so_far(ready, worker):
+    start(ready, worker)
+    ready.panel._begun_s -= 30.0
+    worker.progressed.emit("Sampling plans", 0.5)
+    told = re.search(r"about (\d+) s left", ready.ui.progressBar.format)
+    assert told is not None and int(told[1]) >= 30  # half of the way is done
+    ready.panel._begun_s -= 570.0
+    worker.progressed.emit("Sampling plans", 0.5)
+    assert "min left" in ready.ui.progressBar.format
+
+
+def test_what_is_missing_and_what_a_run_needs_is_on_the_screen_before_the_button_is_pressed(user, patient, worker):
+    assert user.ui.readinessLabel.text == "Select a CT."
+    user.select(patient)
+    assert re.fullmatch(r"Device: Automatic\. Needs about \d+\.\d GB of memory\.", user.ui.readinessLabel.text)
+    user.type_prescription("PTV_6000", "")
+    assert "PTV_6000 has no prescription" in user.ui.readinessLabel.text
+    user.type_prescription("PTV_6000", "60")
+    start(user, worker)
+    assert user.ui.readinessLabel.isHidden()
 
 
 def test_a_finished_prediction_leaves_one_dose_with_the_voxels_of_the_worker(ready, worker, masks):

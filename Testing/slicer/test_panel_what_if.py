@@ -34,6 +34,7 @@ def test_a_slider_starts_at_what_the_organ_has_and_ticks_its_wish_when_it_is_mov
     assert float(table.item(row, 1).text()) == pytest.approx(35.0, abs=0.5)
     assert table.cellWidget(row, 2).value == pytest.approx(35, abs=1)
     assert not seen.find("whatIfButton").enabled
+    assert table.columnWidth(2) >= max(table.columnWidth(column) for column in (1, 3))  # room to aim with the slider
     table.cellWidget(row, 2).value = 20
     assert table.item(row, 0).checkState() == qt.Qt.Checked
     assert table.item(row, 3).text() == "20"
