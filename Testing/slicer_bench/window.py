@@ -14,6 +14,7 @@ from .layout_manager import LayoutManager, PlotWidget, SliceWidget, ThreeDWidget
 from .views import to_qimage
 
 PANEL_WIDTH = 480
+NESTED_LAYOUTS = 10  # more than any panel has within each other
 
 
 class ModuleSelector(QtWidgets.QWidget):
@@ -135,9 +136,9 @@ class MainWindow(QtWidgets.QMainWindow):
         self._panel_area.setWidgetResizable(True)
         self._panel_area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
         self._panel_area.setFrameShape(QtWidgets.QFrame.NoFrame)
-        left = QtWidgets.QWidget()
-        left.setFixedWidth(PANEL_WIDTH)
-        column = QtWidgets.QVBoxLayout(left)
+        self._left = QtWidgets.QWidget()
+        self._left.setFixedWidth(PANEL_WIDTH)
+        column = QtWidgets.QVBoxLayout(self._left)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._selector)
         column.addWidget(self._panel_area, 1)
@@ -148,7 +149,7 @@ class MainWindow(QtWidgets.QMainWindow):
         centre = QtWidgets.QWidget()
         row = QtWidgets.QHBoxLayout(centre)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(left)
+        row.addWidget(self._left)
         row.addWidget(self._views, 1)
         self.setCentralWidget(centre)
         self.statusBar()
@@ -167,6 +168,14 @@ class MainWindow(QtWidgets.QMainWindow):
             self._panel_area.setWidget(panel)
         self._selector.show_name(name, title)
         self.show()
+
+    def lay_out_panel(self) -> None:
+        """Lets every widget of the panel take its place, and gives the panel the width that it needs, as Slicer does."""
+        for _ in range(NESTED_LAYOUTS):  # a turn of Qt's event loop takes a change from one layout to the one around it
+            QtWidgets.QApplication.processEvents()
+            panel = cast(QtWidgets.QWidget | None, self._panel_area.widget())
+            needed = panel.minimumSizeHint().width() + self._panel_area.verticalScrollBar().sizeHint().width() if panel is not None else 0
+            self._left.setFixedWidth(max(PANEL_WIDTH, needed))
 
     def _arrange_current(self) -> None:
         self.arrange(self.layout_manager.node().GetViewArrangement())
@@ -225,7 +234,7 @@ def picture(path: Path, layout: int | None = None, size: tuple[int, int] = (1600
     window.resize(*size)
     window.show()
     manager.setLayout(everything if layout is None else layout)
-    QtWidgets.QApplication.processEvents()
+    window.lay_out_panel()
     window.resize_views()
     for node, field, _ in fields:
         _show_at_least(manager.widget_of(node).sliceLogic(), field)

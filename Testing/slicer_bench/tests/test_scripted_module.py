@@ -87,3 +87,22 @@ def test_the_parameter_node_is_one_and_is_found_again(small_module: ModuleType) 
 def test_a_missing_module_is_named(bench: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Absent"):
         bench.load_module("Absent", tmp_path)
+
+
+def test_a_picture_shows_a_panel_whose_widgets_have_the_room_that_they_need(small_module: ModuleType, tmp_path: Path) -> None:
+    import qt
+
+    layout = small_module.show_module("Small").layout
+    for _ in range(3):  # boxes within each other
+        box = qt.QGroupBox()
+        layout.addWidget(box)
+        layout = qt.QVBoxLayout(box)
+    large, below = qt.QWidget(), qt.QLabel("below")
+    layout.addWidget(large)
+    layout.addWidget(below)
+    for height, width in ((100, 100), (900, 700)):
+        large.setMinimumSize(width, height)
+        small_module.picture(tmp_path / "window.png")
+        assert below.y >= large.y + height
+        assert not large.visibleRegion().isEmpty()
+        assert large.visibleRegion().boundingRect().width() == large.width >= width
