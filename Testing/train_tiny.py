@@ -1,15 +1,23 @@
-"""Train a tiny network on the cases of a folder; what `torchrun` starts in a test: train_tiny.py DATA OUTPUT SETTINGS (JSON)."""
+"""Train a tiny network on the cases of a folder; what `torchrun` starts in a test: train_tiny.py DATA OUTPUT SETTINGS (JSON) INTERRUPTED_AT.
+
+The training is interrupted at its INTERRUPTED_AT-th case (of this process), and resumed.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from dose_prediction.training.loop import train
 from dose_prediction.training.settings import TrainingSettings
+from dose_prediction.training.training_step import TrainingStep
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -18,4 +26,19 @@ from tiny_model import TINY
 if __name__ == "__main__":
     torch.set_num_threads(1)
     data, output = map(Path, sys.argv[1:3])
-    train(data / "train", output, validation=data / "validation", settings=TrainingSettings(**json.loads(sys.argv[3])), config=TINY)
+    settings, interrupted_at = TrainingSettings(**json.loads(sys.argv[3])), int(sys.argv[4])
+    run = partial(train, data / "train", output, validation=data / "validation", settings=settings, config=TINY)
+    cases, honest = count(1), TrainingStep.forward
+
+    def interrupted(*arguments: Any) -> dict[str, torch.Tensor]:
+        if next(cases) == interrupted_at:
+            raise KeyboardInterrupt
+        return honest(*arguments)
+
+    with patch.object(TrainingStep, "forward", interrupted):
+        try:
+            run()
+        except KeyboardInterrupt:
+            run(resume=True)
+        else:
+            sys.exit("The training was not interrupted.")

@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOCAL_CLUSTER = "local"  # the Ray address that stands for a cluster on this machine
+RAY_HELP = 'cases go to the workers of this Ray cluster; "auto" is the one that this machine belongs to, "local" one for this run alone'
 TRIES = 3  # of an item whose worker died
 WORKER_DIED = "Its worker process died three times (often for lack of memory); crop the case, or give each worker more memory."
 

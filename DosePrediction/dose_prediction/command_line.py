@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from dose_prediction import __version__
 from dose_prediction.beam_options import add_beam_options, beams_of, open_planned
 from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_dose_goal
-from dose_prediction.cohort import run_each
+from dose_prediction.cohort import RAY_HELP, run_each
 from dose_prediction.dose_commands import add_commands
 from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
 from dose_prediction.error_sentences import is_deliberate, sentence_for
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MOST_SAMPLES = 100
 PHANTOM_SITES = ("head-and-neck", "lung", "oesophagus", "breast", "liver", "prostate")
-RAY_HELP = 'cases go to the workers of this Ray cluster; "auto" is the one that this machine belongs to, "local" one for this run alone'
 SIMULATED_HELP = "prepared plans that no clinic made, of training.beam_sets or training.simulated_plans; may be given once a folder"
 
 

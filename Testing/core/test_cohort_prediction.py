@@ -1,4 +1,4 @@
-"""Predicting a cohort: in turn or on a Ray cluster, and again after it was stopped."""
+"""Predicting a cohort and making training data: in turn or on a Ray cluster, and again after it was stopped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dose_prediction.case import CaseError
 from dose_prediction.case_files import write_case_folder
 from dose_prediction.command_line import main
 from dose_prediction.model.bundle import save_bundle
+from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.prediction import Prediction
+from dose_prediction.training.beam_sets import make_beam_sets
+from dose_prediction.training.dataset import load_cases, prepare_cases
 from dose_prediction.volumes import read_volume
 from instant_model import InstantModel
+from small_patient import write_patient
 from tiny_model import tiny_bundle
 from water_case import water_case
 
@@ -80,3 +85,19 @@ def test_a_cluster_predicts_what_one_process_does(cases: Path, tmp_path: Path, t
         assert np.abs(here - there).max() < 0.05  # threads share sums out differently
         provenance = json.loads((tmp_path / "there" / f"{name}_provenance.json").read_text())
         assert provenance["model_sha256"] == json.loads((tmp_path / "here" / f"{name}_provenance.json").read_text())["model_sha256"]
+
+
+def test_a_cluster_makes_the_training_data_that_one_process_does(tmp_path: Path, two_workers: None) -> None:
+    (tmp_path / "data").mkdir()
+    for number in (1, 2):
+        write_patient(tmp_path / "data" / f"pt_{number}.npz", number)
+    (tmp_path / "data" / "pt_3.npz").write_bytes(b"not a case")
+    with pytest.raises(CaseError, match=r"1 of 3 cases failed, pt_3.npz first"):
+        prepare_cases(tmp_path / "data", tmp_path / "there", ray_address="local")
+    (tmp_path / "data" / "pt_3.npz").unlink()
+    here, there = (load_cases(prepare_cases(tmp_path / "data", tmp_path / folder, workers=1)) for folder in ("here", "there"))
+    for ours, theirs in zip(here, there, strict=True):
+        assert np.array_equal(ours.tokens, theirs.tokens)
+        assert np.abs(ours.residual.astype(np.float32) - theirs.residual.astype(np.float32)).max() * RESIDUAL_SCALE_GY < 0.05
+    assert make_beam_sets(tmp_path / "data", tmp_path / "beam_sets", 1, ray_address="local") == []
+    assert [file.name for file in sorted((tmp_path / "beam_sets").iterdir())] == ["pt_1_beams_0.npz", "pt_2_beams_0.npz"]

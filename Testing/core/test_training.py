@@ -117,14 +117,15 @@ def test_a_case_that_cannot_be_prepared_is_named_and_the_others_are_kept(data: P
     assert sorted(file.name for file in (tmp_path / "prepared").iterdir()) == ["pt_1.npz", "pt_2.npz"]
 
 
-def test_two_processes_train_as_one_with_the_same_cases_a_step(data: Path, tmp_path: Path) -> None:
-    """Gloo on two CPU processes; only the order of sums differs."""
-    settings = replace(SETTINGS, cases_per_step=2)
+def test_two_processes_interrupted_and_resumed_train_as_one_with_the_same_cases_a_step(data: Path, tmp_path: Path) -> None:
+    """Gloo on two CPU processes that gather the gradients of two cases each; only the order of sums differs."""
+    settings = replace(SETTINGS, cases_per_step=4)
     train(data / "train", tmp_path / "one", validation=data / "validation", settings=settings, config=TINY)
     script = Path(__file__).parents[1] / "train_tiny.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(data), str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, json.dumps(asdict(settings))], check=True, env=environment, timeout=500)
+    in_step_5 = "9"  # after the checkpoint of step 3
+    subprocess.run([*command, json.dumps(asdict(settings)), in_step_5], check=True, env=environment, timeout=500)
     one, two = (load_bundle(tmp_path / name).card["validation_curve"] for name in ("one", "two"))
     assert [point["step"] for point in one] == [point["step"] for point in two] == [3, 6]
     for alone, shared in zip(one, two, strict=True):
@@ -133,6 +134,20 @@ def test_two_processes_train_as_one_with_the_same_cases_a_step(data: Path, tmp_p
     weights = [load_file(tmp_path / name / WEIGHTS_FILE) for name in ("one", "two")]
     moved = [(weights[0][name].float() - weights[1][name].float()).abs().max() for name in weights[0]]
     assert max(moved) < 0.1 * settings.learning_rate * settings.steps
+
+
+def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_rounding(data: Path, tmp_path: Path) -> None:
+    case = load_cases(prepare_cases(data / "train", tmp_path))[0]
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        network = tiny_bundle().network.requires_grad_(True)
+        step = TrainingStep(network, SETTINGS, torch.device("cpu"), precision)
+        sum(step(case, torch.Generator().manual_seed(0)).values(), torch.zeros(())).backward()
+        found = [parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None]
+        assert {gradient.dtype for gradient in found} == {torch.float32}
+        gradients.append(torch.cat(found))
+    assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.98
+    assert not torch.equal(*gradients)
 
 
 def test_cases_that_processes_cannot_share_are_refused(data: Path, tmp_path: Path) -> None:

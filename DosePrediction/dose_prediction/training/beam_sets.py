@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from dose_prediction import openkbp
 from dose_prediction.case import CaseError
-from dose_prediction.cohort import Outcome, run_each
+from dose_prediction.cohort import RAY_HELP, Outcome, run_each
 from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.physics.replan import replanned
 from dose_prediction.region import onto_region, planning_region
@@ -46,11 +46,11 @@ def variants_of(data: Path, output: Path, count: int) -> list[Variant]:
     return [Variant(source, number, output / f"{source.stem}_beams_{number}.npz") for number in range(count) for source in sources]
 
 
-def make_beam_sets(data: Path, output: Path, count: int, processes: int = 1) -> list[Outcome[Variant, None]]:
+def make_beam_sets(data: Path, output: Path, count: int, processes: int = 1, ray_address: str | None = None) -> list[Outcome[Variant, None]]:
     """Make the variants that are missing; returns those that failed, with their errors."""
     missing = [variant for variant in variants_of(data, output, count) if not variant.file.exists()]
     output.mkdir(parents=True, exist_ok=True)
-    outcomes = tqdm(run_each(_make, missing, processes=processes), total=len(missing), desc="Planning", unit="plan")
+    outcomes = tqdm(run_each(_make, missing, processes=processes, ray_address=ray_address), total=len(missing), desc="Planning", unit="plan")
     return [outcome for outcome in outcomes if outcome.error is not None]
 
 
@@ -76,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the prepared cases go; what is there is kept")
     parser.add_argument("--variants", type=int, default=1, metavar="N", help="beam sets a case (default 1)")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="plans made at a time (default 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     options = parser.parse_args(arguments)
-    failed = make_beam_sets(options.data, options.output, options.variants, options.processes)
+    failed = make_beam_sets(options.data, options.output, options.variants, options.processes, options.ray)
     for outcome in failed:
         print(f"failed: {outcome.item.file.name}: {outcome.error}", file=sys.stderr)
     return 1 if failed else 0

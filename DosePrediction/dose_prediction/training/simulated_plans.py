@@ -23,7 +23,7 @@ from dose_prediction import openkbp
 from dose_prediction.anatomies import SITES, simulated_case
 from dose_prediction.anatomies.build import BUILDS
 from dose_prediction.case import Arc, Beam, PlanCase
-from dose_prediction.cohort import Outcome, run_each
+from dose_prediction.cohort import RAY_HELP, Outcome, run_each
 from dose_prediction.physics.prior import PlanObjective, physics_prior, trace_beams
 from dose_prediction.region import planning_region
 from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
@@ -79,10 +79,10 @@ def plans(data: Path | None, output: Path, count: int, is_held_out: bool = False
     return wanted
 
 
-def make_plans(wanted: Sequence[SimulatedPlan], processes: int = 1) -> list[Outcome[SimulatedPlan, None]]:
+def make_plans(wanted: Sequence[SimulatedPlan], processes: int = 1, ray_address: str | None = None) -> list[Outcome[SimulatedPlan, None]]:
     """Make the plans that are missing; returns those that failed, with their errors."""
     missing = [plan for plan in wanted if not plan.file.exists()]
-    outcomes = tqdm(run_each(_make, missing, processes=processes), total=len(missing), desc="Planning", unit="plan")
+    outcomes = tqdm(run_each(_make, missing, processes=processes, ray_address=ray_address), total=len(missing), desc="Planning", unit="plan")
     return [outcome for outcome in outcomes if outcome.error is not None]
 
 
@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=60, metavar="N", help="plans, the sites in turn (default 60)")
     parser.add_argument("--held-out", action="store_true", help="plans for tests, of builds that no training plan has")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="plans made at a time (default 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     options = parser.parse_args(arguments)
     failed = make_plans(plans(options.data, options.output, options.count, options.held_out), options.processes)
     for outcome in failed:
