@@ -37,7 +37,7 @@ from short_training import (
     prior_scores,
 )
 
-from dose_prediction.model.condition import CHANNELS
+from dose_prediction.model.condition import CHANNELS, OPEN_MOMENTS, PRIOR_MOMENTS
 from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.output_files import whole_file
 from dose_prediction.training.dataset import TrainingCase, prepare_cases
@@ -46,24 +46,26 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("ablations.md")
 DESIGN = "the design"
 BASE = Recipe()
-MOMENTS = tuple(channel for channel in CHANNELS if channel.startswith("moment"))
+PRIOR, OPEN_FIELDS = ("prior", *PRIOR_MOMENTS), ("open_field", *OPEN_MOMENTS)
 
 
 def settings(**changed: float) -> Recipe:
     return replace(BASE, settings=replace(BASE.settings, **changed))  # type: ignore[arg-type]
 
 
-def sizes(**changed: tuple[int, ...]) -> Recipe:
+def sizes(**changed: tuple[int, ...] | bool) -> Recipe:
     return replace(BASE, config=replace(HALF_WIDTH, **changed))  # type: ignore[arg-type]
 
 
 VARIANTS: dict[str, Recipe] = {
     DESIGN: BASE,
     "the design, other seed": replace(BASE, seed=1),
-    "no physics prior": replace(BASE, prior_shown=False, prior_is_base=False),
+    "no physics prior": replace(BASE, emptied=PRIOR, prior_is_base=False),
     "prior as input only": replace(BASE, prior_is_base=False),
-    "prior as residual base only": replace(BASE, prior_shown=False),
-    "no open fields": replace(BASE, emptied=("open_field",)),
+    "prior as residual base only": replace(BASE, emptied=PRIOR),
+    "no open fields": replace(BASE, emptied=OPEN_FIELDS),
+    "no angular moments": sizes(beam_moments=False),
+    "moments shown, no dose composed of them": replace(BASE, still=("denoiser.composition.weights",)),
     "no distance map": replace(BASE, emptied=("distance",)),
     "no CT autoencoder": replace(BASE, still=("condition_encoder.latent_in",)),
     "no attention": replace(BASE, still=("denoiser.to_plan.out", "denoiser.to_itself.out", "condition_encoder.mix.out")),
@@ -84,8 +86,6 @@ VARIANTS: dict[str, Recipe] = {
     "wider and shallower": sizes(widths=(24, 40, 72, 96), encoder_blocks=(0, 1, 1, 1), denoiser_blocks=(1, 1, 1, 1)),
     "narrower and deeper": sizes(widths=(8, 24, 48, 96), encoder_blocks=(2, 3, 3, 2), denoiser_blocks=(2, 3, 3, 2)),
 }
-if MOMENTS:
-    VARIANTS["no angular moments"] = replace(BASE, emptied=MOMENTS)
 BASELINES: dict[str, Baseline] = {
     "the paper's design": Baseline(halvings=4),
     "the paper's design, latents of its size in mm": Baseline(halvings=3),
@@ -135,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cases, held_out = (
-        halved_cases(prepare_cases(options.data / part, options.output / name), options.output / f"{name}_half", options.largest)
+        halved_cases(prepare_cases(options.data / part, options.output / name), options.output / f"{name}_half_{len(CHANNELS)}", options.largest)
         for part, name in (("train", "prepared"), ("validation", "prepared_validation"))
     )
     file = options.output / f"ablations_{options.steps}_{options.largest}_{len(CHANNELS)}.json"

@@ -22,9 +22,10 @@ def halved_cases(files: Sequence[Path], cache: Path, largest: int) -> list[Train
     fitting = [file for file in files if max(_shape(file)) <= 2 * largest]
     for file in tqdm(fitting, desc="Halving cases", unit="case"):
         if not (cache / file.name).exists():
-            case = halved(PreparedCases([file])[0])
+            (case,) = PreparedCases([file])
+            small = halved(case)
             with whole_file(cache / file.name) as unfinished:
-                np.savez(unfinished, volumes=case.volumes, residual=case.residual, tokens=case.tokens, voxel_mm3=np.float64(case.voxel_mm3))
+                np.savez(unfinished, volumes=small.volumes, residual=small.residual, tokens=small.tokens, voxel_mm3=np.float64(small.voxel_mm3))
     return list(PreparedCases([cache / file.name for file in fitting]))
 
 

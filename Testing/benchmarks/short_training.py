@@ -23,7 +23,7 @@ from dose_prediction.model.autoencoder import CTAutoencoder
 from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY, mirrored_channels, mirrored_tokens, padded
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY, Network, NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
-from dose_prediction.training.augmentation import draw_pose, posed_tokens, posed_volumes
+from dose_prediction.training.augmentation import draw_pose, posed_channels, posed_tokens, posed_volumes
 from dose_prediction.training.dataset import TrainingCase, structures_in
 from dose_prediction.training.loop import schedule
 from dose_prediction.training.losses import absolute_error, autoencoder_loss, dvh_error, squared_error
@@ -46,7 +46,6 @@ class Recipe:
     seed: int = 0
     cases: int = 1000  # at most so many to train on
     emptied: tuple[str, ...] = ()  # channels that are zero
-    prior_shown: bool = True
     prior_is_base: bool = True  # what is learnt is the difference from the prior
     still: tuple[str, ...] = ()  # layers whose output stays zero
     squared: bool = False  # error of the expected dose
@@ -195,7 +194,7 @@ def _loss(recipe: Recipe, network: ADDiffDose, case: TrainingCase, generator: to
         volumes, residual, tokens = mirrored_channels(volumes), residual.flip(-1), mirrored_tokens(tokens)
     if pose_it < settings.posed_share:
         pose = draw_pose(tokens, generator)
-        volumes, residual, tokens = posed_volumes(volumes, pose), posed_volumes(residual[None], pose)[0], posed_tokens(tokens, pose)
+        volumes, residual, tokens = posed_channels(volumes, pose), posed_volumes(residual[None], pose)[0], posed_tokens(tokens, pose)
         voxel_mm3 /= pose.zoom**2
     base, wanted = _base_and_wanted(recipe, volumes, residual)
     body = volumes[BODY] > 0.5
@@ -221,7 +220,7 @@ def _base_and_wanted(recipe: Recipe, volumes: Tensor, residual: Tensor) -> tuple
 def _bound(recipe: Recipe, network: ADDiffDose, volumes: Tensor, tokens: Tensor) -> tuple[Network, tuple[int, ...]]:
     """The denoiser with its condition, and the shape of what it denoises."""
     shown = padded(volumes)[None]
-    for name in (*recipe.emptied, *(() if recipe.prior_shown else ("prior",))):
+    for name in recipe.emptied:
         shown[:, CHANNELS.index(name)] = 0
     return network.bound(network.condition(shown, tokens[None])), (1, 1, *shown.shape[2:])
 

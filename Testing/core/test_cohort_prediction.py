@@ -17,7 +17,7 @@ from dose_prediction.model.bundle import save_bundle
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.prediction import Prediction
 from dose_prediction.training.beam_sets import make_beam_sets
-from dose_prediction.training.dataset import load_cases, prepare_cases
+from dose_prediction.training.dataset import PreparedCases, prepare_cases
 from dose_prediction.volumes import read_volume
 from instant_model import InstantModel
 from small_patient import write_patient
@@ -95,7 +95,7 @@ def test_a_cluster_makes_the_training_data_that_one_process_does(tmp_path: Path,
     with pytest.raises(CaseError, match=r"1 of 3 cases failed, pt_3.npz first"):
         prepare_cases(tmp_path / "data", tmp_path / "there", ray_address="local")
     (tmp_path / "data" / "pt_3.npz").unlink()
-    here, there = (load_cases(prepare_cases(tmp_path / "data", tmp_path / folder, workers=1)) for folder in ("here", "there"))
+    here, there = (PreparedCases(prepare_cases(tmp_path / "data", tmp_path / folder, workers=1)) for folder in ("here", "there"))
     for ours, theirs in zip(here, there, strict=True):
         assert np.array_equal(ours.tokens, theirs.tokens)
         assert np.abs(ours.residual.astype(np.float32) - theirs.residual.astype(np.float32)).max() * RESIDUAL_SCALE_GY < 0.05

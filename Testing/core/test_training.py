@@ -137,7 +137,7 @@ def test_two_processes_interrupted_and_resumed_train_as_one_with_the_same_cases_
 
 
 def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_rounding(data: Path, tmp_path: Path) -> None:
-    case = load_cases(prepare_cases(data / "train", tmp_path))[0]
+    case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
         network = tiny_bundle().network.requires_grad_(True)
