@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="plans made at a time (default 1)")
     parser.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     options = parser.parse_args(arguments)
-    failed = make_plans(plans(options.data, options.output, options.count, options.held_out), options.processes)
+    failed = make_plans(plans(options.data, options.output, options.count, options.held_out), options.processes, options.ray)
     for outcome in failed:
         print(f"failed: {outcome.item.file.name}: {outcome.error}", file=sys.stderr)
     return 1 if failed else 0
