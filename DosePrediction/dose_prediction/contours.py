@@ -23,7 +23,7 @@ Polygon = NDArray[np.float64]
 FLAT_MM = 0.1
 CROSSING_PART = 0.02
 # A structure is coarse if the volume of its voxels differs by more from what its contours enclose.
-COARSE_PART = 0.05
+COARSE_PART = 0.1
 _LINES = 8  # through each row, for areas
 TIE = 1e-3  # in slices
 

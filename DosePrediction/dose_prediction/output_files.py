@@ -58,7 +58,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             unfinished.mkdir()
             yield unfinished
             try:
-                os.rename(unfinished, folder)
+                os.replace(unfinished, folder)
             except OSError:
                 if not folder.is_dir():
                     raise

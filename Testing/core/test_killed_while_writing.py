@@ -196,6 +196,16 @@ def test_a_phantom_is_whole_after_any_of_twenty_kills(process: subprocess.Popen[
     assert len(seen) > 1
 
 
+def test_a_new_folder_is_there_with_all_its_files_or_not_at_all(process: subprocess.Popen[str], tmp_path: Path) -> None:
+    """A phantom in a new folder takes 2 renamings: of its plan while it is written, and of the folder."""
+    writer = Writer(process, "phantom", tmp_path / "new")
+    for step in (1, 2):
+        writer.killed_at_renaming(step)
+        assert not (tmp_path / "new").exists()
+    writer.killed_at_renaming(3)
+    assert phantom_number(tmp_path / "new") == 21
+
+
 def test_a_phantom_is_whole_when_the_kill_falls_between_two_of_its_files(process: subprocess.Popen[str], tmp_path: Path) -> None:
     """A phantom takes 9 renamings: of its plan while it is written, of the set, and of its 7 files."""
     writer = Writer(process, "phantom", tmp_path)
