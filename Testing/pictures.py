@@ -83,6 +83,7 @@ def main() -> int:
     first = user.predict()
     user.linesCheckBox.checked = True
     user.take("Window", "results")
+    user.take("Model", "advanced")
     edit_prescription(user.panel.parameters.segmentation, "PTV56", "50")
     user.wait_for(lambda: user.panel.ui.predictButton.text != "Predict")
     user.take("Update", "inputs")

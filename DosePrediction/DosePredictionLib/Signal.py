@@ -15,12 +15,6 @@ class Signal:
     def connect(self, slot: Callable[..., Any]) -> None:
         self._slots.append(slot)
 
-    def disconnect(self, slot: Callable[..., Any]) -> None:
-        self._slots.remove(slot)
-
-    def disconnect_all(self) -> None:
-        self._slots.clear()
-
     def emit(self, *arguments: Any) -> None:
         for slot in list(self._slots):
             slot(*arguments)

@@ -296,11 +296,12 @@ def test_the_report_has_the_beams_and_the_ct_of_the_dose_not_those_that_are_set_
     assert "gantry 40°" in text and "gantry 77°" not in text
 
 
-def test_the_report_as_pdf_is_one_page(section, predicted, tmp_path):
+def test_the_report_as_pdf_is_one_page_with_every_picture(section, predicted, tmp_path):
     (name,) = export(section, tmp_path / "out", "pdfCheckBox")
     content = (tmp_path / "out" / name).read_bytes()
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) == 1
+    assert len(re.findall(rb"/Subtype\s*/Image\b", content)) >= 5
 
 
 def test_what_cannot_be_written_is_a_sentence(section, predicted, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import slicer
 
 import slicer_bench
+from DosePredictionLib.Staleness import PAUSED_MS, SETTLED_MS
 from scene_contents import classes, contents, nodes, observers
 
 
@@ -119,6 +120,19 @@ def test_a_closed_scene_holds_nothing_of_the_panel(user, worker, masks, request)
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     assert classes() == empty
+
+
+def test_no_timer_goes_off_in_a_panel_that_was_closed(make_user, worker, patient, masks):
+    user = make_user(worker)
+    user.select(patient)
+    user.ui.autoUpdateCheckBox.checked = True
+    predict(user, worker, masks)
+    user.type_prescription("PTV_6000", "58")
+    user.wait_for(lambda: user.panel.staleness.is_stale)  # from here on, a pause in editing begins an update
+    user.panel.clean_up()
+    end = time.monotonic() + (SETTLED_MS + PAUSED_MS) / 1000 + 0.5
+    user.wait_for(lambda: time.monotonic() > end)
+    assert worker.names.count("predict") == 1 and user.panel.run.machine.is_idle
 
 
 @pytest.fixture
