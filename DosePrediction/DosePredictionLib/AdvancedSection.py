@@ -56,18 +56,22 @@ class AdvancedSection:
         try:
             card = read_model_card(Path(folder) if folder else resource_path("Models"))
         except CaseError as error:
-            self.ui.modelProblemLabel.text = str(error)
+            self._say(str(error))
             self.ui.cardLabel.text = ""
             return
-        self.ui.modelProblemLabel.text = ""
+        self._say("")
         self.ui.cardLabel.text = card_in_words(card)
+
+    def _say(self, problem: str) -> None:
+        self.ui.modelProblemLabel.text = problem
+        self.ui.modelProblemLabel.visible = bool(problem)
 
     def _on_use_clicked(self) -> None:
         folder = self.ui.modelPathLineEdit.currentPath
         try:
             read_model_card(Path(folder))
         except CaseError as error:
-            self.ui.modelProblemLabel.text = str(error)
+            self._say(str(error))
             return
         self.ui.modelPathLineEdit.addCurrentPathToHistory()
         self._view.parameters.model_folder = folder
@@ -83,7 +87,7 @@ def card_in_words(card: dict[str, Any]) -> str:
     told = [
         (_("Model"), f"{card.get('name', '?')} {card['version']}"),
         (_("Intended use"), card.get("intended_use")),
-        (_("Trained on"), f"{data['cases']} × {data['source']}" if data else None),
+        (_("Trained on"), _("{source}, {cases} cases").format(**data) if data else None),
         (_("Sites"), ", ".join(card.get("sites", []))),
         (_("Technique"), card.get("technique")),
         (_("Prescriptions"), f"{prescriptions} Gy" if prescriptions else None),

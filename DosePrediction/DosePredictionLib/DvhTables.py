@@ -31,7 +31,7 @@ CHART_ROLE = "chartRef"
 START_GY = 0.1
 STEP_GY = 0.2
 # So that the legend stands beside the curves in a chart that is a quarter of the views.
-LEGEND_ROOM, LEGEND_FONT_SIZE = 1.4, 11
+LEGEND_ROOM, LEGEND_FONT_SIZE = 1.5, 11
 D_PERCENTS = (98, 95, 50, 2)  # near-minimum, coverage, median and near-maximum (ICRU 83)
 SMALL_VOLUME_CC = 0.03
 D_COLUMNS = tuple(f"{name} ({DOSE_UNIT})" for name in (*(f"D{percent}%" for percent in D_PERCENTS), f"D{SMALL_VOLUME_CC:g}cc"))

@@ -16,21 +16,20 @@ from dose_prediction.case.beam_notation import describe
 from .DoseNode import PRESCRIPTION_ATTRIBUTE, provenance_of
 from .DvhBands import bands_in
 from .DvhTables import chart_of, metrics_of
-from .GoalsTable import OUTCOME_LOOKS
+from .GoalsTable import COLUMNS, OUTCOME_LOOKS
+from .MetricsTable import FIGURES
 from .ResultTables import Table, cells_of
 from .RunInputs import CT_ROLE, beams_of
 from .ViewPictures import dvh_picture, view_pictures
 
 PICTURE_WIDTH, CHART_WIDTH = 170, 690  # pixels on the page
 PAGE_WIDTH, A4_HEIGHT_TO_WIDTH = 760.0, 297 / 210
-# Columns of the tables that a page has no room for.
-LEFT_OUT = ("Volume name", "Source")
 STYLE = """
-body { font-family: sans-serif; font-size: 7.5pt; color: #222; max-width: 190mm; margin: 0 auto; }
+body { font-family: sans-serif; font-size: 7.5pt; color: #222; max-width: 190mm; margin: 0; }
 h1 { font-size: 14pt; margin: 2px 0; } h2 { font-size: 10pt; margin: 6px 0 2px 0; } p { margin: 3px 0; }
 .only { color: #a33; font-weight: bold; } .small { font-size: 6pt; color: #555; }
 table { border-collapse: collapse; } td, th { padding: 1px 5px; text-align: left; vertical-align: top; }
-td:first-child { white-space: nowrap; } .figures td, .figures th { border-bottom: 1px solid #ddd; }
+.figures td, .figures th { border-bottom: 1px solid #ddd; }
 @page { size: A4; margin: 10mm; }
 """
 
@@ -43,7 +42,7 @@ def report_html(dose_node: Any, goals_node: Any) -> str:
     figures = metrics_of(dose_node)
     columns = [
         f"{_heading(_('Clinical goals'))}{_goals(goals_node)}" if goals_node is not None else "",
-        f"{_heading(_('Figures'))}{_table(_kept(cells_of(figures)))}" if figures is not None else "",
+        f"{_heading(_('Dose metrics (Gy)'))}{_table(_metrics(figures))}" if figures is not None else "",
     ]
     parts = [
         f"<h1>{_escaped(dose_node.GetName())}</h1>",
@@ -95,9 +94,17 @@ def _band_note(dose_node: Any) -> str:
     return f'<p class="small">{_escaped(_("The tinted areas are where 80 % of the sampled plans lie."))}</p>'
 
 
+def _metrics(metrics_node: Any) -> Table:
+    """Volume and doses of every structure, as the panel lists them."""
+    header, *rows = cells_of(metrics_node)
+    columns = [("Structure", _("Structure")), ("Volume (cc)", "cc"), *FIGURES]
+    places = [header.index(name) for name, _title in columns]
+    return [[title for _name, title in columns], *([row[place] for place in places] for row in rows)]
+
+
 def _goals(goals_node: Any) -> str:
-    """The goals, their outcomes in sign, word and colour."""
-    header, *rows = _kept(cells_of(goals_node))
+    """The goals without their sources, their outcomes in sign, word and colour."""
+    header, *rows = (cells[: COLUMNS.index("Source")] for cells in cells_of(goals_node))
     place = header.index("Outcome")
     lines = ["".join(f"<th>{_escaped(name)}</th>" for name in header)]
     for row in rows:
@@ -113,12 +120,6 @@ def _sources(goals_node: Any) -> str:
     header, *rows = cells_of(goals_node)
     sources = dict.fromkeys(row[header.index("Source")] for row in rows)
     return _("Goals after: {sources}.").format(sources="; ".join(source for source in sources if source))
-
-
-def _kept(cells: Table) -> Table:
-    """The table without the columns that there is no room for."""
-    places = [place for place, name in enumerate(cells[0]) if name not in LEFT_OUT]
-    return [[row[place] for place in places] for row in cells]
 
 
 def _heading(text: str) -> str:

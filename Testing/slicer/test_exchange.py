@@ -21,6 +21,7 @@ from DosePredictionLib.DicomImport import DicomImport
 from DosePredictionLib.ExchangeProcess import ExchangeProcess
 from DosePredictionLib.ExchangeSection import ExchangeSection
 from DosePredictionLib.PlanBeams import all_on
+from DosePredictionLib.Report import PAGE_WIDTH
 from DosePredictionLib.SceneReader import grid_of_volume
 from DosePredictionLib.SegmentRoles import segment_rows
 from slicer_bench import wait_until
@@ -285,8 +286,12 @@ def test_the_report_stands_alone_and_says_what_it_is_not_for(section, predicted,
     assert "not for clinical use" in text
     assert len(re.findall(r'<img[^>]+src="data:image/png;base64,', text)) == 5  # three slices, 3-D and the histograms
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
-    for told in ("PTV_6000", "gantry 0°", "60 Gy", "0" * 64, "A &lt;warning&gt; &amp; more."):
+    for told in ("PTV_6000", "gantry 0°", "60 Gy", "D0.03cc", "0" * 64, "A &lt;warning&gt; &amp; more."):
         assert told in text, told
+    page = qt.QTextDocument()
+    page.setHtml(text)
+    page.textWidth = PAGE_WIDTH
+    assert page.size.width() <= PAGE_WIDTH  # or the right of it is cut off when it is printed
 
 
 def test_the_report_has_the_beams_and_the_ct_of_the_dose_not_those_that_are_set_now(section, predicted, tmp_path):
