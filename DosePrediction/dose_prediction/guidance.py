@@ -47,7 +47,7 @@ def guided_change(
 ) -> Volume:
     """The change of dose in Gy (z, y, x) that brings `predicted_gy` to the goals as far as the beams allow.
 
-    `on_iteration` is called with the iterations done and may raise to stop.
+    Weighted beams keep their shares.  `on_iteration` is called with the iterations done and may raise to stop.
     """
     guide = guide or Guide()
     body, voxels = traced.body, prior.dose_gy[traced.body]
@@ -57,7 +57,8 @@ def guided_change(
     rest = torch.from_numpy(predicted_gy[body] - voxels)[chosen]  # what the prediction adds to the prior
     wishes = tuple(_wish(goal, region, voxels[chosen] + rest.numpy(), chosen, importance) for goal in goals)
     cost = _GuidedCost(held.at(chosen, importance), rest, wishes, guide.goal)
-    beamlets = optimise_fluence(traced.beams.at(chosen), cost, prior.beamlets, guide.iterations, guide.smoothness, on_iteration)
+    shared_out = None if prior.shares is None else prior.shares.cost
+    beamlets = optimise_fluence(traced.beams.at(chosen), cost, prior.beamlets, guide.iterations, guide.smoothness, on_iteration, shared_out)
     return traced.dose(beamlets) - prior.dose_gy
 
 

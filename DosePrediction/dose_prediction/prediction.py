@@ -133,7 +133,14 @@ def predict(
             change_gy = guided_change(traced, region, prior, dose_gy, goals, GUIDE, lambda done: run.report(done / (GUIDE.iterations + 1)))
             dose_gy = np.maximum(dose_gy + change_gy, 0)
     with run.stage("Fitting the beams"):
-        fitted = fit_dose(traced, region, dose_gy, start=prior.beamlets, on_iteration=lambda done: run.report(min(done / ITERATIONS, 1.0)))
+        fitted = fit_dose(
+            traced,
+            region,
+            dose_gy,
+            start=prior.beamlets,
+            shares=prior.shares,
+            on_iteration=lambda done: run.report(min(done / ITERATIONS, 1.0)),
+        )
         gap = deliverability(dose_gy, fitted, region.body)
     if is_deliverable:
         change_gy = change_gy + fitted.dose_gy - dose_gy

@@ -71,6 +71,22 @@ def test_the_gap_is_its_mean_and_99th_percentile_over_the_body() -> None:
     assert deliverability(wanted, fitted, body & (wanted <= 10)).mean_gy == 5.0
 
 
+def test_weighted_beams_keep_their_shares_where_a_dose_is_fitted() -> None:
+    region, equal = traced(water_case().with_beams((Beam(0), Beam(50), Beam(110), Beam(200))))
+    wanted = physics_prior(region, equal).dose_gy  # a dose in which they share otherwise
+    region, trace = traced(water_case().with_beams((Beam(0), Beam(50, weight=3.0), Beam(110, weight=0.5), Beam(200))))
+    prior = physics_prior(region, trace)
+    assert prior.shares is not None
+
+    def shares(fitted: Mimicked) -> np.ndarray:
+        given = trace.beams.dose_by_beam(torch.from_numpy(fitted.fluence)).numpy()[:, region.prescription_map_gy[region.body] > 0].mean(1)
+        return given / given.sum()
+
+    asked = (prior.shares.wanted_gy / prior.shares.wanted_gy.sum()).numpy()
+    assert shares(fit_dose(trace, region, wanted, start=prior.beamlets, shares=prior.shares)) == pytest.approx(asked, abs=0.03)
+    assert np.abs(shares(fit_dose(trace, region, wanted, start=prior.beamlets)) - asked).max() > 0.06
+
+
 def test_stopping_in_an_iteration_stops_the_fit() -> None:
     class Stop(Exception):
         pass

@@ -1,7 +1,7 @@
 """Weighted beams: what each beam gives of the targets' mean dose.
 
 With equal weights the optimiser decides.  A beam of twice the others' weight is to give twice the share that it gives then, and the plan is optimised
-again with these shares wanted.
+again with these shares wanted; so is all that is planned on from it: the fit to a predicted dose, and steering to goals.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class BeamShares:
         return torch.zeros_like(self.wanted_gy).index_add(0, self.beam, beamlets * self.beamlet_gy)
 
     def cost(self, beamlets: torch.Tensor) -> torch.Tensor:
-        return SHARE_WEIGHT * (self.given_gy(beamlets) - self.wanted_gy).square().sum()
+        """What it costs that the beams do not share out what they give together, however much that is, as they are to."""
+        given = self.given_gy(beamlets)
+        return SHARE_WEIGHT * (given - self.wanted_gy * (given.sum() / self.wanted_gy.sum())).square().sum()
 
     def rescaled(self, beamlets: torch.Tensor) -> torch.Tensor:
         """The fluence with every beam scaled to what it is to give."""

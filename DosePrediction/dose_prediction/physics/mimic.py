@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from dose_prediction.case import PlanCase
+from dose_prediction.physics.beam_shares import BeamShares
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
 from dose_prediction.physics.pencil_beam import PencilBeams
 from dose_prediction.physics.prior import TracedBeams, trace_beams
@@ -50,13 +51,14 @@ def fit_dose(
     wanted_gy: Volume,
     *,
     start: torch.Tensor | None = None,
+    shares: BeamShares | None = None,
     iterations: int = ITERATIONS,
     on_iteration: Callable[[int], None] | None = None,
 ) -> Mimicked:
     """Fit non-negative, smooth fluence to `wanted_gy` (z, y, x): least squares over the body, targets weighing more.
 
     `start` (n,) is the fluence of the open beamlets to begin with, such as that of the physics prior; open fields are where there is none.
-    `on_iteration` is called with the iterations done and may raise to stop.
+    `shares` are kept to where beams are weighted.  `on_iteration` is called with the iterations done and may raise to stop.
     """
     body, beams = traced.body, traced.beams
     wanted = torch.from_numpy(wanted_gy[body].astype(np.float32))
@@ -67,7 +69,8 @@ def fit_dose(
     fitted, wishes = beams.at(chosen), goals.at(chosen, importance)
     if start is None:
         start = _scaled_open_fields(fitted, wishes.lower_gy)
-    return mimicked(traced, optimise_fluence(fitted, wishes, start, iterations, SMOOTHNESS, on_iteration))
+    fluence_cost = None if shares is None else shares.cost
+    return mimicked(traced, optimise_fluence(fitted, wishes, start, iterations, SMOOTHNESS, on_iteration, fluence_cost))
 
 
 def deliverable_dose(case: PlanCase, dose_gy: Volume) -> Volume:

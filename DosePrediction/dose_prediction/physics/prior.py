@@ -17,7 +17,7 @@ from scipy import ndimage
 from dose_prediction.case import CaseError, PlanCase
 from dose_prediction.case.body import find_body
 from dose_prediction.physics.beam_moments import angular_moments, beam_directions
-from dose_prediction.physics.beam_shares import beam_of_beamlets, weighted_shares
+from dose_prediction.physics.beam_shares import BeamShares, beam_of_beamlets, weighted_shares
 from dose_prediction.physics.density import Medium, relative_electron_density
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
 from dose_prediction.physics.machine import Machine, photon_machine
@@ -71,7 +71,7 @@ class PhysicsPrior:
     """What physics says of a case, on the region's grid: the quick plan's dose in Gy, and that of open fields shaped to the targets.
 
     The open fields' dose is scaled to a mean of 1 in the targets; `beamlets` (n,) is the plan's fluence.  The angular moments
-    (2 x ORDERS, z, y, x) of both are as in `beam_moments`, in the same units.
+    (2 x ORDERS, z, y, x) of both are as in `beam_moments`, in the same units.  `shares` says what each beam is to give where weights differ.
     """
 
     dose_gy: Values
@@ -79,6 +79,7 @@ class PhysicsPrior:
     dose_moments: Values
     open_moments: Values
     beamlets: torch.Tensor
+    shares: BeamShares | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +162,7 @@ def physics_prior(
     points, goals = beams.at(chosen), goals.at(chosen, importance)
     start = uniform * wanted_gy / mean_in_target
     beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration)
+    shares = None
     if len(set(traced.weights)) > 1:
         shares = weighted_shares(beams.at(torch.from_numpy(np.flatnonzero(in_target))), beamlets, traced.weights)
         start = shares.rescaled(beamlets)
@@ -174,6 +176,7 @@ def physics_prior(
         traced.filled(moments),
         traced.filled(open_moments / mean_in_target),
         beamlets,
+        shares,
     )
 
 
