@@ -22,8 +22,8 @@ from dose_prediction.region import PlanningRegion, onto_case_grid, onto_region, 
 Volume = NDArray[np.float32]
 ITERATIONS = 40
 SAMPLED_POINTS = 40_000
-SMOOTHNESS = 0.0005  # Gy squared for each squared difference, of the mean fluence, between neighbouring beamlets
-TARGET_WEIGHT = 5.0  # of a voxel in a target, against 1 elsewhere
+SMOOTHNESS = 0.0001  # Gy squared for each squared difference, of the mean fluence, between neighbouring beamlets
+TARGET_WEIGHT = 3.0  # of a voxel in a target, against 1 elsewhere
 
 
 @dataclass(frozen=True, eq=False)
