@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ LATTICE_MM = 1.0  # within a plane
 # Of contours in one plane only, how far that plane reaches is not known.
 LONE_PLANE_MM = 3.0
 THINNEST_MM, THICKEST_MM = 0.5, 20.0  # distance of planes
+# Warnings are caught for the whole process; a filling that is no longer wanted may still be going on when the next begins.
+ONE_AT_A_TIME = threading.Lock()
 
 Contour = NDArray[np.float64]
 """Corners (n, 3) in LPS mm in the segmentation's own frame."""
@@ -53,7 +56,7 @@ def fill(contours: Sequence[Contour], grid: Grid, name: str) -> Generator[float,
     """
 
     def work(_tell: Any) -> FilledContours:
-        with warnings.catch_warnings(record=True) as heard:
+        with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always", CaseWarning)
             mask = polygons_to_mask(contours, grid, name)
         return FilledContours(mask, tuple(str(warning.message) for warning in heard if issubclass(warning.category, CaseWarning)))

@@ -13,9 +13,10 @@ from .Parameters import Parameters
 from .SegmentRoles import SegmentRow
 
 GIB = 2**30
-# The process that predicts, at its peak, for a case of the OpenKBP challenge (128 x 128 x 128 voxels), as Testing/benchmarks/results.md has it.
-WORKER_BYTES = round(0.70 * GIB)
+# Fitted to what Testing/benchmarks/bench_memory.py measures: the process that predicts, its libraries and model, before it has a CT.
+WORKER_BYTES = round(0.73 * GIB)
 CT_BYTES, MASK_BYTES, DOSE_BYTES = 4, 1, 4  # a voxel
+WORKING_DOSES = 3  # that the worker has besides while it brings a dose onto the CT's voxels
 # The case is held by the panel and by the worker, and so is each dose: the dose, the prior, the spread, and each sampled plan.
 HOLDERS = 2
 
@@ -23,7 +24,7 @@ HOLDERS = 2
 def bytes_needed(voxels: int, structures: int, samples: int) -> int:
     """Memory of one prediction, in the panel and in the process that predicts together."""
     doses = 2 + (1 + samples if samples else 0)
-    return WORKER_BYTES + HOLDERS * voxels * (CT_BYTES + structures * MASK_BYTES + doses * DOSE_BYTES)
+    return WORKER_BYTES + voxels * (HOLDERS * (CT_BYTES + structures * MASK_BYTES + doses * DOSE_BYTES) + WORKING_DOSES * DOSE_BYTES)
 
 
 def bytes_free() -> int | None:
