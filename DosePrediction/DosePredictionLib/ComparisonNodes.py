@@ -71,7 +71,8 @@ def _put_changes(found: ComparedDoses, name: str) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name))
     columns = [vtk.vtkStringArray() for _column in COLUMNS]
     for change in found.changes:
-        figures = (f"{change.reference:.1f} {change.unit}", f"{change.evaluated:.1f} {change.unit}", f"{change.difference:+.1f} {change.unit}")
+        difference = round(change.difference, 1) + 0.0  # no -0.0
+        figures = (f"{change.reference:.1f} {change.unit}", f"{change.evaluated:.1f} {change.unit}", f"{difference:+.1f} {change.unit}")
         for column, cell in zip(columns, (change.where, change.metric, *figures), strict=True):
             column.InsertNextValue(cell)
     set_columns(node, list(zip(COLUMNS, columns, strict=True)))
