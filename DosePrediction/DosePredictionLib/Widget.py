@@ -179,6 +179,7 @@ class Panel(VTKObservationMixin):
         self._update_soon()
 
     def _on_scene_start_close(self, _caller: Any, _event: Any) -> None:
+        self._show_status("")  # it speaks of what is closed
         self.run.abandon()
         self._set_parameters(None)
 

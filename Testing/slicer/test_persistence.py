@@ -111,15 +111,16 @@ def test_a_loaded_scene_can_be_predicted_again(planned, worker, masks, tmp_path)
 
 
 def test_a_closed_scene_holds_nothing_of_the_panel(user, worker, masks, request):
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)  # a view that was shown once stays
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     empty = classes()
     user.select(request.getfixturevalue("patient"))
     predict(user, worker, masks)
-    assert classes() != empty
+    assert classes() != empty and user.status
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
-    assert classes() == empty
+    assert classes() == empty and not user.status
 
 
 def test_no_timer_goes_off_in_a_panel_that_was_closed(make_user, worker, patient, masks):
