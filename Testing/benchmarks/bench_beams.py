@@ -86,7 +86,7 @@ class CaseFigures:
 
     beam_sets: dict[str, BeamSetFigures]
     own_gap_gy: float
-    turned_gy: float
+    turned_gy: tuple[float, float]  # of the model's dose, of the prior's
     spared_gy: float | None  # None: the case has no organ to try it with
 
 
@@ -100,7 +100,8 @@ def overall(cases: Sequence[CaseFigures]) -> Iterator[Figure]:
         yield Figure(
             f"(b) {name}: gap to what the beams can do, of the nine fields' {own_gap:.2f} Gy", mean(f.gap_gy for f in sets) / own_gap, "x", 1.2
         )
-    yield Figure(f"(c) case and beams turned by {TURN_DEG:g} degrees: difference", mean(case.turned_gy for case in cases), "Gy", 0.5)
+    ours, prior = (mean(values) for values in zip(*(case.turned_gy for case in cases), strict=True))
+    yield Figure(f"(c) case and beams turned by {TURN_DEG:g} degrees: difference (of the prior alone {prior:.2f} Gy)", ours, "Gy", 0.5)
     changes = [-case.spared_gy for case in cases if case.spared_gy is not None]
     if changes:
         yield Figure("(d) beam through a parotid switched off: largest change of its mean dose", max(changes), "Gy", 0.0)
@@ -111,7 +112,7 @@ def case_figures(model: Model, case: PlanCase, reference: Reference) -> CaseFigu
     return CaseFigures(
         {name: beam_set_figures(model, case.with_beams(beams), reference) for name, beams in BEAM_SETS.items()},
         gap(own),
-        turned_difference(model, case, own.dose_gy),
+        turned_differences(model, case, own),
         spared_by_a_beam_off(model, case, own.dose_gy),
     )
 
@@ -132,13 +133,15 @@ def beam_set_figures(model: Model, case: PlanCase, reference: Reference) -> Beam
     return BeamSetFigures(*errors, gap(prediction))
 
 
-def turned_difference(model: Model, case: PlanCase, dose_gy: Volume) -> float:
-    """Mean difference over the body between the turned dose and the dose of the turned case."""
+def turned_differences(model: Model, case: PlanCase, own: Prediction) -> tuple[float, float]:
+    """Mean differences over the body between the turned dose and the dose of the turned case, of the model and of the prior."""
     structures = tuple(replace(structure, mask=turned(structure.mask.astype(np.float32), case.grid) >= 0.5) for structure in case.structures)
     beams = tuple(Beam(beam.gantry_deg + TURN_DEG) for beam in case.fields)
     other = replace(case, ct_hu=turned(case.ct_hu + 1024, case.grid) - 1024, structures=structures, beams=beams)
-    difference = np.abs(model.predicted(other).dose_gy - turned(dose_gy, case.grid))
-    return float(difference[other.body].mean())
+    there = model.predicted(other)
+    pairs = ((there.dose_gy, own.dose_gy), (there.prior_gy, own.prior_gy))
+    ours, prior = (float(np.abs(dose_gy - turned(before_gy, case.grid))[other.body].mean()) for dose_gy, before_gy in pairs)
+    return ours, prior
 
 
 def turned(volume: Volume, grid: Grid) -> Volume:

@@ -70,10 +70,11 @@ def test_no_build_is_both_trained_and_tested_on(tmp_path: Path) -> None:
 def test_sites_drawn_and_placed_take_turns_and_a_longer_run_only_adds(openkbp_folder: Path, tmp_path: Path) -> None:
     few, many = (plans(openkbp_folder / "validation", tmp_path, count) for count in (8, 40))
     assert many[:8] == few
-    assert [plan.site for plan in few if plan.source is None] == list(SITES)
-    assert [plan.site for plan in few if plan.source is not None] == list(PRESCRIPTIONS_GY)
+    assert [plan.site for plan in few if not plan.sources] == list(SITES)
+    assert [plan.site for plan in few if plan.sources] == list(PRESCRIPTIONS_GY)
     assert [site_of(plan.file.stem) for plan in many] == [plan.site for plan in many]
-    assert len({plan.source for plan in many if plan.source is not None}) == 15
+    assert len({plan.sources[0] for plan in many if plan.sources}) == 15
+    assert len({plan.file for plan in many}) == 40
 
 
 def test_beams_are_those_of_the_site() -> None:

@@ -16,6 +16,7 @@ from dose_prediction.case import CaseError, PlanCase, Role, RoleKind, Structure
 Mask = NDArray[np.bool_]
 PRESCRIPTIONS_GY = {"brain": 60.0, "lung": 60.0, "oesophagus": 50.4}
 SKIN_MM = 5.0  # between a target and the skin
+BEYOND_MM = 10.0  # of CT above and below a target
 
 
 def with_placed_target(case: PlanCase, site: str, generator: np.random.Generator) -> PlanCase:
@@ -35,9 +36,12 @@ def with_placed_target(case: PlanCase, site: str, generator: np.random.Generator
 
 
 def _ball(case: PlanCase, place: Mask, generator: np.random.Generator) -> Mask:
-    """A ball of 24 to 60 mm about a random point that lies at least half its radius deep in `place`."""
+    """A ball of 24 to 60 mm about a random point that lies at least half its radius deep in `place`; the CT goes on above and below the ball."""
     radius = generator.uniform(12, 30)
-    inside = np.argwhere(ndimage.distance_transform_edt(place, sampling=case.grid.spacing_zyx_mm) >= 0.5 * radius)
+    middles = ndimage.distance_transform_edt(place, sampling=case.grid.spacing_zyx_mm) >= 0.5 * radius
+    beyond = int((radius + BEYOND_MM) / case.grid.spacing_mm[2])
+    middles[:beyond] = middles[-beyond:] = False
+    inside = np.argwhere(middles)
     if not len(inside):
         raise CaseError(f"{case.name} shows too little of the site for a target of {2 * radius:.0f} mm; leave the case out.")
     steps = np.indices(place.shape) - inside[int(generator.integers(len(inside)))][:, None, None, None]

@@ -3,7 +3,7 @@
     python -m dose_prediction.training.simulated_plans --data DIR --output DIR --count N
 
 Beams are drawn at random, as the site has them.  The dose to learn is the quick plan's objective optimised to convergence.  Files are named after
-what they hold (`simulated_lung_slim_0.npz`, `simulated_brain_pt_1_0.npz`) and are added to, never made again.  Test plans are made with --held-out
+what they hold (`simulated_lung_slim_0.npz`, `simulated_brain_ct_0.npz`) and are added to, never made again.  Test plans are made with --held-out
 from builds that no training plan has; their DIR must hold other CTs than that of the training.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import sys
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from dose_prediction import openkbp
 from dose_prediction.anatomies import SITES, simulated_case
 from dose_prediction.anatomies.build import BUILDS
-from dose_prediction.case import Arc, Beam, PlanCase
+from dose_prediction.case import Arc, Beam, CaseError, PlanCase
 from dose_prediction.cohort import RAY_HELP, Outcome, run_each
 from dose_prediction.physics.prior import PlanObjective, physics_prior, trace_beams
 from dose_prediction.region import planning_region
@@ -37,27 +38,31 @@ BREAST_DEG = 40.0  # the gantry angle that looks at the left breast
 
 @dataclass(frozen=True)
 class SimulatedPlan:
-    """One plan to be made: the site, the patient's number, the file, and the CT (a case of OpenKBP) or else the build of a drawn patient."""
+    """One plan to be made: the site, the patient's number, the file, and the CTs (cases of OpenKBP) to try or else the build of a drawn patient."""
 
     site: str
     number: int
     file: Path
-    source: Path | None = None
+    sources: tuple[Path, ...] = ()
     build: str = ""
 
     def case(self) -> PlanCase:
         generator = np.random.default_rng(zlib.crc32(self.file.stem.encode()))
-        if self.source is None:
-            case = simulated_case(self.site, self.number, self.build)
-        else:
-            case = with_placed_target(openkbp.read_case(self.source), self.site, generator)
+        case = self._placed(generator) if self.sources else simulated_case(self.site, self.number, self.build)
         return case.with_beams(_beams(self.site, generator))
+
+    def _placed(self, generator: np.random.Generator) -> PlanCase:
+        """A target in the first of the CTs that shows enough of the site."""
+        for source in self.sources:
+            with suppress(CaseError):
+                return with_placed_target(openkbp.read_case(source), self.site, generator)
+        raise CaseError(f"None of {len(self.sources)} CTs shows enough of the site {self.site}; give others with --data.")
 
 
 def site_of(name: str) -> str:
     """What a simulated plan is for, by its file's name without the suffix.
 
-    >>> site_of("simulated_brain_pt_1_0"), site_of("pt_1_beams_0")
+    >>> site_of("simulated_brain_ct_0"), site_of("pt_1_beams_0")
     ('brain', 'head and neck with other beams')
     """
     return name.split("_")[1] if name.startswith("simulated_") else OTHER_BEAMS
@@ -72,10 +77,13 @@ def plans(data: Path | None, output: Path, count: int, is_held_out: bool = False
     for index in range(count):
         number, kind = divmod(index, len(kinds))
         site, is_drawn = kinds[kind]
-        source = None if is_drawn else sources[(number * len(PRESCRIPTIONS_GY) + kind) % len(sources)]
-        build = builds[number % len(builds)] if is_drawn else ""
-        file = output / f"simulated_{site}_{build if source is None else source.stem}_{number}.npz"
-        wanted.append(SimulatedPlan(site, number, file, source, build))
+        who = builds[number % len(builds)] if is_drawn else "ct"
+        file = output / f"simulated_{site}_{who}_{number}.npz"
+        if is_drawn:
+            wanted.append(SimulatedPlan(site, number, file, build=who))
+        else:
+            start = (number * len(PRESCRIPTIONS_GY) + kind) % len(sources)
+            wanted.append(SimulatedPlan(site, number, file, (*sources[start:], *sources[:start])))
     return wanted
 
 
@@ -103,7 +111,7 @@ def _make(plan: SimulatedPlan) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 if some plan could not be made (a CT without the organ it needs, for one); the others are there."""
+    """Exit code 1 if some plan could not be made; the others are there."""
     parser = argparse.ArgumentParser(description="Plan drawn patients and placed targets of other sites.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="cases of OpenKBP to place targets in (default: drawn patients only)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the prepared cases go; what is there is kept")
