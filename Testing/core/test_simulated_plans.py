@@ -32,6 +32,7 @@ def target_of(case: PlanCase) -> np.ndarray:
 def test_a_target_in_the_lung_lies_in_air_and_below_all_organs_of_the_head(patient: PlanCase) -> None:
     target = target_of(with_placed_target(patient, "lung", np.random.default_rng(0)))
     assert np.median(patient.ct_hu[target]) < -500
+    assert not target[[0, -1]].any()
     brainstem = next(organ.mask for organ in patient.organs if organ.role.standard_name == "Brainstem")
     assert np.argwhere(target)[:, 0].max() < np.argwhere(brainstem)[:, 0].min()
 
@@ -41,6 +42,7 @@ def test_a_target_in_the_brain_lies_in_soft_tissue_above_the_brainstem(patient: 
     brainstem = next(organ.mask for organ in patient.organs if organ.role.standard_name == "Brainstem")
     assert np.argwhere(target)[:, 0].mean() > np.argwhere(brainstem)[:, 0].mean()
     assert -20 < np.median(patient.ct_hu[target]) < 100
+    assert not target[[0, -1]].any()  # the scan goes on above it
 
 
 def test_a_target_along_the_oesophagus_holds_a_stretch_of_it(patient: PlanCase) -> None:
