@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +15,13 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomFileLike
 from pydicom.uid import generate_uid
 
-from dicom_files import contour, edit_ct, edited, roi, validation_errors, water_folder
+from dicom_files import contour, edit_ct, edited, roi, tool, validation_errors, water_folder
 from dose_prediction.case import Arc, Beam, CaseError, CaseWarning, Grid, PlanCase
 from dose_prediction.case_files import PLAN_FILE, read_case
 from dose_prediction.dicom import find_studies
 from water_case import SHAPE, water_case
+
+SOP_CLASSES = {"ct_001.dcm": "CTImageStorage", "structure_set.dcm": "RTStructureSetStorage", "plan.dcm": "RTPlanStorage"}
 
 
 @pytest.fixture(scope="module")
@@ -512,6 +515,18 @@ def test_two_structures_of_one_name_are_kept_apart(folder):
 @pytest.mark.parametrize("name", ["ct_001.dcm", "structure_set.dcm", "plan.dcm"])
 def test_dicom3tools_finds_no_error(folder, name):
     assert validation_errors(folder / name) == []
+
+
+@pytest.mark.parametrize("name", ["ct_001.dcm", "structure_set.dcm", "plan.dcm"])
+def test_dcmtk_reads_what_was_written(folder, tmp_path, name):
+    """Without a complaint, and the pixels of the CT as they were."""
+    command = [tool("dcmdump", "dcmtk"), "+W", str(tmp_path), str(folder / name)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert not [line for line in result.stderr.splitlines() if line.startswith(("E:", "W:", "F:"))]
+    assert f"UI ={SOP_CLASSES[name]}" in result.stdout
+    for raw in tmp_path.glob("ct_001.dcm.*.raw"):
+        assert np.array_equal(np.frombuffer(raw.read_bytes(), "<u2").reshape(SHAPE[1:]) - 1024.0, water_case().ct_hu[0])
+    assert (name == "ct_001.dcm") == bool(list(tmp_path.glob("*.raw")))
 
 
 def test_the_same_case_gives_the_same_files(folder, tmp_path):

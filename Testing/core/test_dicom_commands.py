@@ -98,7 +98,7 @@ def test_other_beams_than_the_plans_come_as_a_plan_of_their_own(folder, output):
 def test_a_folder_without_a_plan_needs_beams(folder, output, capsys):
     (folder / "plan.dcm").unlink()
     assert main(["predict", str(folder), "--output", str(output)], InstantModel()) == 2
-    assert "holds no plan (RTPLAN); give beams" in capsys.readouterr().err
+    assert "holds no plan of photon beams (RTPLAN); give beams" in capsys.readouterr().err
     assert "water_plan.dcm" in predicted(folder, output, "--beams", "0,90")
 
 
