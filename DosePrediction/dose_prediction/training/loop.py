@@ -180,7 +180,7 @@ def model_card(cohort: Cohort, state: TrainingState, settings: TrainingSettings)
         "version": f"{__version__}+{state.step}",
         "intended_use": "Research only; not for clinical use.",
         "limits": [
-            "Head-and-neck plans of one clinic's kind: other sites and prescriptions are untested.",
+            "Head-and-neck plans of one clinic's kind: clinical plans of other sites and prescriptions are untested.",
             "Its plans for other beam sets and other sites are simulated ones.",
             NOT_CALIBRATED,
             "Organs without a channel are seen by the physics prior only.",
