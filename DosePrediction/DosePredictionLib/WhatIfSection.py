@@ -17,6 +17,7 @@ from .SegmentRoles import SegmentRow
 from .WhatIfTable import WhatIfTable, wishes_for
 
 WORTH_TELLING_GY = 0.5
+MOST_COSTS = 5
 # What a wish is about, as the metrics table has it: the mean, and the dose of the hottest 0.03 cc for the maximum.
 COLUMNS = {"mean": f"Mean dose ({DOSE_UNIT})", "max": D_COLUMNS[-1]}
 
@@ -77,19 +78,19 @@ def _cost_in_words(view: PanelView, dose: Any) -> str:
         return ""
     rows = {row.name: row for row in view.rows}
     cells = [[changes.GetCellText(row, column) for column in range(5)] for row in range(changes.GetNumberOfRows())]
-    costs = [
-        f"{structure} {metric} {change}"
-        for structure, metric, _before, _after, change in cells
-        if structure in rows and _is_worse(rows[structure], metric, change)
-    ]
+    worse = [(structure, metric, change) for structure, metric, _before, _after, change in cells if _costs(rows.get(structure), metric, change)]
+    largest = sorted(worse, key=lambda cost: -abs(float(cost[2].split()[0])))[:MOST_COSTS]
+    costs = [" ".join(cost) for cost in worse if cost in largest]
+    if len(worse) > MOST_COSTS:
+        costs.append(_("and {count} less than these, in the table of changes").format(count=len(worse) - MOST_COSTS))
     told = _("It costs: {costs}.").format(costs="; ".join(costs)) if costs else _("It costs no structure more than 0.5 Gy.")
     return _("What if {wishes}? {told}").format(wishes=", ".join(map(str, wishes)), told=told)
 
 
-def _is_worse(row: SegmentRow, metric: str, change: str) -> bool:
+def _costs(row: SegmentRow | None, metric: str, change: str) -> bool:
     """True where a target has lost coverage or an organ has got more dose, by an amount worth telling."""
     figure, _space, unit = change.partition(" ")
-    if unit != "Gy" or abs(float(figure)) < WORTH_TELLING_GY:
+    if row is None or unit != "Gy" or abs(float(figure)) < WORTH_TELLING_GY:
         return False
     is_coverage = row.kind is RoleKind.TARGET and metric in ("D98%", "D95%")
     return float(figure) < 0 if is_coverage else float(figure) > 0
