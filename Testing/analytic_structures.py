@@ -21,7 +21,7 @@ _SECTORS = 180
 
 @dataclass(frozen=True)
 class Solid:
-    """A solid of `cc`, not centred on any voxel, drawn on slices every `slice_mm`.
+    """A solid of `cc`, not centred on any voxel, drawn on slices every `slice_mm`; `moved_mm` (x, y, z) from its usual place.
 
     The flat faces of cylinders and cones lie half-way between two slices: nobody can draw on slices what ends elsewhere.
     """
@@ -29,6 +29,7 @@ class Solid:
     shape: str
     cc: float
     slice_mm: float
+    moved_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @cached_property
     def half_height(self) -> float:
@@ -44,7 +45,8 @@ class Solid:
     @cached_property
     def offset_mm(self) -> tuple[float, float, float]:
         """Where the middle lies (x, y, z); slices lie at multiples of their spacing."""
-        return 0.23, -0.41, (0.17 if self.shape == "sphere" else (self.half_height - self.slice_mm / 2) % self.slice_mm)
+        x, y, z = self.moved_mm
+        return 0.23 + x, -0.41 + y, z + (0.17 if self.shape == "sphere" else (self.half_height - self.slice_mm / 2) % self.slice_mm)
 
     def radius_at(self, z: np.ndarray) -> np.ndarray:
         """Radius at the height z above the middle; NaN outside."""
@@ -115,7 +117,7 @@ class Solid:
     def mask(self, pixel_mm: float = 1.0) -> tuple[np.ndarray, Grid]:
         """The voxels whose centres are inside."""
         spacing = np.array([self.slice_mm, pixel_mm, pixel_mm])
-        half = np.ceil((np.array([self.half_height, self.radius, self.radius]) + 0.5) / spacing).astype(int) + 1
+        half = np.ceil((np.array([self.half_height, self.radius, self.radius]) + np.abs(self.offset_mm[::-1])) / spacing).astype(int) + 1
         z, y, x = (np.indices(2 * half + 1) - half[:, None, None, None]) * spacing[:, None, None, None]
         dx, dy, dz = self.offset_mm
         r = self.radius_at(z - dz)

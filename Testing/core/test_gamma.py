@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
 
@@ -76,10 +77,26 @@ def test_gamma_is_cut_off_at_its_largest_value():
     assert gamma == pytest.approx(1.5) and passing_percent(gamma) == 0
 
 
+@pytest.mark.parametrize("local", [False, True])
+def test_in_white_noise_no_sampled_place_has_a_smaller_value(local):
+    reference, evaluated = (np.random.default_rng(seed).uniform(0, 80, (5, 5, 5)) for seed in (1, 2))
+    criteria = GammaCriteria(local=local)
+    gamma = gamma_index(reference, evaluated, SPACING, criteria)
+    fine = np.stack(np.meshgrid(*[np.linspace(0, 4, 81)] * 3, indexing="ij")).reshape(3, -1)
+    doses = map_coordinates(evaluated, fine, order=1)
+    for point in np.argwhere(np.isfinite(gamma))[::7]:
+        here = reference[tuple(point)]
+        apart = ((fine - point[:, None]) * np.array(SPACING)[:, None] / 3) ** 2
+        sampled = np.sqrt((apart.sum(axis=0) + ((doses - here) / (0.03 * (here if local else reference.max()))) ** 2).min())
+        assert gamma[tuple(point)] <= min(sampled, 2.0) + 0.01
+        # A sample lies within 1/40 of a voxel of every place: the smallest value is not far below the best sample, where the dose is not steep.
+        assert local or gamma[tuple(point)] > min(sampled, 2.0) - 0.5
+
+
 def test_a_single_slice_is_searched_in_its_plane():
     reference, evaluated = hills()[7:8], hills((0, 1, 0))[7:8]
     whole = gamma_index(np.repeat(reference, 3, 0), np.repeat(evaluated, 3, 0), SPACING)
-    assert gamma_index(reference, evaluated, SPACING)[0] == pytest.approx(whole[1], nan_ok=True)
+    assert gamma_index(reference, evaluated, SPACING)[0] == pytest.approx(whole[1], abs=1e-6, nan_ok=True)
 
 
 def test_the_memory_budget_changes_nothing_but_the_number_of_steps():

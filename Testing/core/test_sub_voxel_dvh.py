@@ -10,7 +10,15 @@ from hypothesis.extra.numpy import arrays
 
 from analytic_structures import GRADIENTS, SHAPES, Solid
 from dose_prediction.case import Grid
-from dose_prediction.dosimetry import StructureDose, dose_at_volume, dose_in_contours, dose_in_mask, dose_in_surface, volume_at_dose
+from dose_prediction.dosimetry import (
+    StructureDose,
+    dose_at_volume,
+    dose_in_contours,
+    dose_in_mask,
+    dose_in_slices,
+    dose_in_surface,
+    volume_at_dose,
+)
 
 GRID = Grid((8, 8, 8), spacing_mm=(2.0, 2.0, 2.0))
 RAMP = np.broadcast_to(np.arange(8.0) * 10, GRID.shape)  # 0 to 70 Gy along x
@@ -43,7 +51,7 @@ def test_a_surface_has_its_volume_and_doses_on_a_coarse_dose_grid(shape, cc, gra
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("cc", "slice_mm"), [(0.1, 0.2), (10.0, 1.0), (30.0, 2.0)])
+@pytest.mark.parametrize(("cc", "slice_mm"), [(0.1, 0.2), (0.1, 2.0), (0.5, 3.0), (10.0, 1.0), (30.0, 2.0)])
 def test_contours_have_the_volume_and_doses_of_what_was_drawn(shape, cc, slice_mm, gradient):
     solid = Solid(shape, cc, slice_mm)
     within_limits(dose_in_contours(*solid.dose(gradient, 3.0), solid.contours()), solid, gradient)
@@ -53,6 +61,46 @@ def test_contours_have_the_volume_and_doses_of_what_was_drawn(shape, cc, slice_m
 def test_a_mask_on_finer_voxels_than_the_dose_keeps_its_detail(shape):
     solid = Solid(shape, 10.0, slice_mm=1.0)
     within_limits(dose_in_mask(*solid.dose("across", 5.0), *solid.mask()), solid, "across")
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("cc", "slice_mm"), [(2.0, 3.0), (10.0, 2.0), (30.0, 3.0)])
+def test_a_mask_on_coarse_slices_is_rounded_off_between_them(shape, cc, slice_mm, gradient):
+    solid = Solid(shape, cc, slice_mm)
+    within_limits(dose_in_slices(*solid.dose(gradient, 3.0), *solid.mask()), solid, gradient)
+
+
+def test_a_box_in_a_mask_stays_a_box():
+    mask = np.zeros(GRID.shape, bool)
+    mask[2:5, 3:6, 1:7] = True
+    found, whole = dose_in_slices(RAMP, GRID, mask), dose_in_mask(RAMP, GRID, mask)
+    assert found.total_cc == pytest.approx(mask.sum() * 0.008)
+    for percent in (98, 50, 2):
+        assert found.dose_at_volume(percent) == pytest.approx(whole.dose_at_volume(percent), abs=0.3)
+    up = np.broadcast_to(np.arange(8.0)[:, None, None] * 10, GRID.shape)
+    heights = dose_in_slices(up, GRID, mask)
+    assert (heights.min_gy, heights.max_gy) == pytest.approx((15.0, 45.0), abs=0.5)
+
+
+def test_a_mask_ends_where_its_grid_ends_and_parts_of_it_end_each_for_itself():
+    mask = np.zeros(GRID.shape, bool)
+    mask[0, 2:6, 2:6] = mask[1, 3:5, 3:5] = mask[5:8, 1:3, 1:3] = True
+    found = dose_in_slices(np.broadcast_to(np.arange(8.0)[:, None, None] * 10, GRID.shape), GRID, mask)
+    lower, upper = found.volume_at_dose(0, "cc") - found.volume_at_dose(35, "cc"), found.volume_at_dose(35, "cc")
+    assert upper == pytest.approx(12 * 0.008)
+    # Areas 16 and 4: to the edge of the grid at half a slice; beyond the other end the line through both comes to nothing after a third of one.
+    assert lower == pytest.approx(0.008 * 22 / 2 * 11 / 6, rel=0.03)
+
+
+def test_slices_of_a_mask_on_a_grid_of_its_own_lie_where_they_were_drawn():
+    own = Grid((6, 6, 6), (3.0, 4.0, 1.0), (1.0, 1.0, 2.0))
+    mask = np.zeros(own.shape, bool)
+    mask[1:4, 1:5, 2:5] = True
+    found = dose_in_slices(RAMP, GRID, mask, own)
+    assert found.total_cc == pytest.approx(mask.sum() * 0.002)
+    # x from 4.5 to 7.5 mm; the dose rises by 5 Gy/mm.
+    assert (found.mean_gy, found.dose_at_volume(99), found.dose_at_volume(1)) == pytest.approx((30.0, 22.65, 37.35), abs=0.3)
 
 
 def test_end_caps_are_half_a_slice_thick():
@@ -114,6 +162,8 @@ def test_the_differential_dvh_sums_to_the_volume_and_is_the_slope_of_the_cumulat
     ("call", "said"),
     [
         (lambda: dose_in_mask(RAMP, GRID, np.zeros(GRID.shape)), "no voxel"),
+        (lambda: dose_in_slices(RAMP, GRID, np.zeros(GRID.shape)), "no voxel"),
+        (lambda: dose_in_slices(RAMP, GRID, np.ones((2, 2, 2))), "(2, 2, 2)"),
         (lambda: dose_in_mask(RAMP, GRID, np.full(GRID.shape, 2.0)), "weight is 2"),
         (lambda: dose_in_mask(RAMP[:4], GRID, np.ones(GRID.shape)), "(4, 8, 8)"),
         (lambda: dose_in_contours(RAMP, GRID, [in_plane(SQUARE, 4.0)]), "1 planes"),

@@ -25,7 +25,7 @@ from dose_prediction.dosimetry.dvh import (
 from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
 from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, paddick_conformity
 from dose_prediction.dosimetry.structure_dose import StructureDose
-from dose_prediction.dosimetry.sub_voxel import END_CAP, dose_in_contours, dose_in_mask, dose_in_surface
+from dose_prediction.dosimetry.sub_voxel import END_CAP, dose_in_contours, dose_in_mask, dose_in_slices, dose_in_surface
 
 __all__ = [
     "END_CAP",
@@ -48,6 +48,7 @@ __all__ = [
     "dose_axis",
     "dose_in_contours",
     "dose_in_mask",
+    "dose_in_slices",
     "dose_in_surface",
     "evaluate_goal",
     "evaluate_goals",

@@ -9,14 +9,14 @@ of eight voxels, as Ju et al. (Med Phys 35, 879-887, 2008) do with tetrahedra, n
 large for want of samples.  Cells come in order of their distance; those that can hold no smaller value (by their distance, by the range of their
 doses, by their steepest gradient) are passed over.
 
-Where the dose changes by many criteria within one voxel, as in white noise, the search may end in a local minimum of a cell, and gamma come out too
-large; doses of plans are far smoother.
+A cell in which the dose is far from linear may have several minima.  Such cells, where they can still hold a smaller value, are halved along every
+axis again and again, as in branch and bound: the parts that can hold none are dropped, the others searched.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
+Bound = np.float32 | Floats
 
 # Working memory for each point that is searched at the same time, in bytes: about 40 float32 values.
 _BYTES_PER_POINT = 160
@@ -33,6 +34,10 @@ _MOST_POINTS_AT_ONCE = 32768
 # A cell is searched only if it can improve gamma² by more than this part.
 _WORTH_SEARCHING = 0.99
 _NEWTON_STEPS = 2
+# Cells whose dose is farther from linear than this, in dose criteria, are halved, and their parts again, up to so often.
+_LINEAR_ENOUGH, _MOST_HALVINGS = 0.25, 8
+# Working memory of a part of a halved cell, in the same measure as that of a point.
+_POINTS_PER_PART = 4
 _BOX_STEPS, _BRACKETED_STEPS = 2, 8
 
 
@@ -175,12 +180,13 @@ class _Search:
         for axis, step in enumerate((4, 2, 1)):
             steepest = np.maximum.reduce([np.abs(corners[i + step] - corners[i]) for i in range(8) if not i & step])
             gradient2 += (steepest / np.float32(self.edge[axis])) ** 2
+        bend = _from_linear(corners)
         # Beyond the edge of the grid lie cells that nothing is found in.
         self.reach = tuple(int(np.ceil(self.largest / edge)) + 1 for edge in self.edge)
         margin = [(reach, reach) for reach in self.reach]
         self.low = np.pad(low, margin, constant_values=np.inf).ravel()
         self.high = np.pad(high, margin, constant_values=-np.inf).ravel()
-        self.gradient2 = np.pad(gradient2, margin).ravel()
+        self.gradient2, self.bend = np.pad(gradient2, margin).ravel(), np.pad(bend, margin).ravel()
         self.cell_shape = tuple(n - 1 + 2 * reach for n, reach in zip(padded.shape, self.reach, strict=True))
         self.offsets = self._offsets()
         self.corner_steps = [int(np.ravel_multi_index(corner, padded.shape)) for corner in product((0, 1), repeat=3)]
@@ -204,7 +210,8 @@ class _Search:
         best2 = np.minimum(here2, np.float32(self.largest**2))
         open_points: NDArray[np.intp] = np.arange(points.size)
         last_distance2 = 0.0
-        for distance2, offset in self.offsets:
+        bent: list[tuple[NDArray[np.intp], Floats, int]] = []
+        for number, (distance2, offset) in enumerate(self.offsets):
             if distance2 > last_distance2:
                 last_distance2 = distance2
                 open_points = open_points[best2[open_points] * _WORTH_SEARCHING > distance2]
@@ -220,43 +227,108 @@ class _Search:
             promising = np.flatnonzero(lower2 < best2[open_points] * _WORTH_SEARCHING)
             if promising.size:
                 searched = open_points[promising]
-                step = int(np.dot(offset, [self.padded_shape[1] * self.padded_shape[2], self.padded_shape[2], 1]))
-                corners = [self.dose[voxel[searched] + (step + corner)] for corner in self.corner_steps]
-                best2[searched] = np.minimum(best2[searched], self._smallest_in_cell(offset, corners, dose[promising], scale[promising]))
+                corners = self._corners(voxel[searched], offset)
+                lows = [np.float32(o * edge) for o, edge in zip(offset, self.edge, strict=True)]
+                found = _smallest_in_cell(lows, self.edge, corners, dose[promising], scale[promising])
+                best2[searched] = np.minimum(best2[searched], found)
+                far = promising[self.bend[cells[promising]] * scale[promising] > _LINEAR_ENOUGH]
+                bent.append((open_points[far], lower2[far], number))
+        self._halve(bent, voxel, doses, per_gy, best2)
         return np.sqrt(best2)
 
-    def _smallest_in_cell(self, offset: tuple[int, ...], corners: list[Floats], dose: Floats, per_gy: Floats) -> Floats:
-        """The smallest gamma² inside one cell.
+    def _corners(self, voxel: NDArray[np.intp], offset: tuple[int, ...]) -> list[Floats]:
+        step = int(np.dot(offset, [self.padded_shape[1] * self.padded_shape[2], self.padded_shape[2], 1]))
+        return [self.dose[voxel + (step + corner)] for corner in self.corner_steps]
 
-        With v the place from the voxel (in distance criteria) and the dose linear around the current place, (D - D_reference) / criterion is s + q·v:
-        gamma² is |v|² + (s + q·v)², smallest within the cell.  Two steps, each with the dose linear around the last place.
-        """
-        # Trilinear dose in (D - D_reference) / criterion, as a polynomial in the place t (0 to 1) inside the cell.
-        c000, c001, c010, c011, c100, c101, c110, c111 = corners
-        c = (c000 - dose) * per_gy
-        z, y, x = (c100 - c000) * per_gy, (c010 - c000) * per_gy, (c001 - c000) * per_gy
-        zy, zx, yx = (c110 - c100 - c010 + c000) * per_gy, (c101 - c100 - c001 + c000) * per_gy, (c011 - c010 - c001 + c000) * per_gy
-        zyx = (c111 - c110 - c101 - c011 + c100 + c010 + c001 - c000) * per_gy
-        edges = [np.float32(edge) for edge in self.edge]
-        lows = [np.float32(o * edge) for o, edge in zip(offset, self.edge, strict=True)]
-        highs = [np.float32((o + 1) * edge) for o, edge in zip(offset, self.edge, strict=True)]
-        place: list[Any] = [np.clip(np.float32(0), low, high) for low, high in zip(lows, highs, strict=True)]
-        for _ in range(_NEWTON_STEPS):
-            tz, ty, tx = ((v - low) / edge for v, low, edge in zip(place, lows, edges, strict=True))
-            q = [
-                (z + zy * ty + (zx + zyx * ty) * tx) / edges[0],
-                (y + zy * tz + (yx + zyx * tz) * tx) / edges[1],
-                (x + zx * tz + (yx + zyx * tz) * ty) / edges[2],
-            ]
-            value = c + z * tz + (y + zy * tz) * ty + (x + zx * tz + (yx + zyx * tz) * ty) * tx
-            place = _smallest_in_box(value - q[0] * place[0] - q[1] * place[1] - q[2] * place[2], q, lows, highs)
+    def _halve(self, bent: list[tuple[NDArray[np.intp], Floats, int]], voxel: NDArray[np.intp], doses: Floats, per_gy: Floats, best2: Floats) -> None:
+        """Lower `best2` where a part of a `bent` cell (points, bounds from below, number of the offset) holds less."""
+        left = [(point[keep], number) for point, lower2, number in bent for keep in [lower2 < best2[point] * _WORTH_SEARCHING]]
+        point = np.concatenate([part for part, _ in left] or [np.zeros(0, np.intp)])
+        offset = np.repeat([number for _, number in left], [part.size for part, _ in left])
+        # All cells of a point are halved together, so that its gamma does not depend on which other points are searched with it.
+        order = np.argsort(point, kind="stable")
+        first = np.searchsorted(point[order], point[order])
+        at_once = max(doses.size // (8 * _POINTS_PER_PART), 1)
+        for group in np.split(order, np.flatnonzero(np.diff(first // at_once)) + 1) if order.size else []:
+            self._halve_cells(point[group], offset[group], voxel, doses, per_gy, best2)
+
+    def _halve_cells(
+        self, point: NDArray[np.intp], number: NDArray[np.intp], voxel: NDArray[np.intp], doses: Floats, per_gy: Floats, best2: Floats
+    ) -> None:
+        offsets = np.array([offset for _, offset in self.offsets])[number]
+        steps = offsets @ [self.padded_shape[1] * self.padded_shape[2], self.padded_shape[2], 1]
+        corners = np.stack([self.dose[voxel[point] + steps + corner] for corner in self.corner_steps])
+        edge = np.array(self.edge, np.float32)
+        lows = (offsets * edge).T.astype(np.float32)
+        for _ in range(_MOST_HALVINGS):
+            point, corners, lows, edge = np.tile(point, 8), _halves(corners), _half_lows(lows, edge / 2), edge / 2
+            nearest = np.clip(0, lows, lows + edge[:, None])
+            dose, scale = doses[point], per_gy[point]
+            gap = np.maximum(np.maximum(corners.min(axis=0) - dose, dose - corners.max(axis=0)), 0) * scale
+            kept = np.flatnonzero((nearest * nearest).sum(axis=0) + gap * gap < best2[point] * _WORTH_SEARCHING)
+            if kept.size == 0:
+                break
+            point, corners, lows = point[kept], corners[:, kept], lows[:, kept]
+            dose, scale = dose[kept], scale[kept]
+            np.minimum.at(best2, point, _smallest_in_cell(list(lows), tuple(edge), list(corners), dose, scale))
+            bent = _from_linear(corners) * scale > _LINEAR_ENOUGH
+            point, corners, lows = point[bent], corners[:, bent], lows[:, bent]
+
+
+def _from_linear(corners: Sequence[Floats] | Floats) -> Floats:
+    """The mixed terms of a trilinear dose, summed: how far it is from linear within its cell."""
+    c000, c001, c010, c011, c100, c101, c110, c111 = corners
+    zy, zx, yx = c110 - c100 - c010 + c000, c101 - c100 - c001 + c000, c011 - c010 - c001 + c000
+    return np.asarray(np.abs(zy) + np.abs(zx) + np.abs(yx) + np.abs(c111 - c110 - c101 - c011 + c100 + c010 + c001 - c000))
+
+
+def _halves(corners: Floats) -> Floats:
+    """The corners (8, 8 n) of the eight parts of cells with corners (8, n), first part of all cells first."""
+    grid = corners.reshape(2, 2, 2, -1)
+    for axis in range(3):
+        first, last = np.take(grid, 0, axis), np.take(grid, 1, axis)
+        grid = np.stack([first, (first + last) / 2, last], axis)
+    parts = [grid[z : z + 2, y : y + 2, x : x + 2].reshape(8, -1) for z, y, x in product((0, 1), repeat=3)]
+    return np.concatenate(parts, axis=1)
+
+
+def _half_lows(lows: Floats, edge: Floats) -> Floats:
+    """Where these parts begin: (3, 8 n) from (3, n), with the parts' `edge`."""
+    return np.concatenate([lows + (edge * np.array(part, np.float32))[:, None] for part in product((0, 1), repeat=3)], axis=1)
+
+
+def _smallest_in_cell(lows: Sequence[Bound], edges: Sequence[float | np.float32], corners: list[Floats], dose: Floats, per_gy: Floats) -> Floats:
+    """The smallest gamma² inside a cell that begins at `lows` from the voxel and is `edges` wide, in distance criteria.
+
+    With v the place from the voxel and the dose linear around the current place, (D - D_reference) / criterion is s + q·v: gamma² is
+    |v|² + (s + q·v)², smallest within the cell.  Two steps, each with the dose linear around the last place; the smaller value of both counts.
+    """
+    # Trilinear dose in (D - D_reference) / criterion, as a polynomial in the place t (0 to 1) inside the cell.
+    c000, c001, c010, c011, c100, c101, c110, c111 = corners
+    c = (c000 - dose) * per_gy
+    z, y, x = (c100 - c000) * per_gy, (c010 - c000) * per_gy, (c001 - c000) * per_gy
+    zy, zx, yx = (c110 - c100 - c010 + c000) * per_gy, (c101 - c100 - c001 + c000) * per_gy, (c011 - c010 - c001 + c000) * per_gy
+    zyx = (c111 - c110 - c101 - c011 + c100 + c010 + c001 - c000) * per_gy
+    edges = [np.float32(edge) for edge in edges]
+    highs = [low + edge for low, edge in zip(lows, edges, strict=True)]
+    place: list[Any] = [np.clip(np.float32(0), low, high) for low, high in zip(lows, highs, strict=True)]
+    smallest = np.full_like(c, np.inf)
+    for step in range(_NEWTON_STEPS + 1):
         tz, ty, tx = ((v - low) / edge for v, low, edge in zip(place, lows, edges, strict=True))
         value = c + z * tz + (y + zy * tz) * ty + (x + zx * tz + (yx + zyx * tz) * ty) * tx
-        result: Floats = value * value + place[0] ** 2 + place[1] ** 2 + place[2] ** 2
-        return result
+        np.minimum(smallest, value * value + place[0] ** 2 + place[1] ** 2 + place[2] ** 2, out=smallest)
+        if step == _NEWTON_STEPS:
+            break
+        q = [
+            (z + zy * ty + (zx + zyx * ty) * tx) / edges[0],
+            (y + zy * tz + (yx + zyx * tz) * tx) / edges[1],
+            (x + zx * tz + (yx + zyx * tz) * ty) / edges[2],
+        ]
+        place = _smallest_in_box(value - q[0] * place[0] - q[1] * place[1] - q[2] * place[2], q, lows, highs)
+    return smallest
 
 
-def _smallest_in_box(s: Floats, q: list[Floats], lows: list[np.float32], highs: list[np.float32]) -> list[Floats]:
+def _smallest_in_box(s: Floats, q: list[Floats], lows: Sequence[Bound], highs: Sequence[Bound]) -> list[Floats]:
     """Where |v|² + (s + q·v)² is smallest with each v between its low and high.
 
     There, with m = s + q·v, each v is -q m held between its bounds; what that leaves, m - s - q·v(m), rises with m in straight pieces, and Newton's
@@ -269,11 +341,12 @@ def _smallest_in_box(s: Floats, q: list[Floats], lows: list[np.float32], highs: 
     left, _ = _left_and_slope(m, s, q, lows, highs)
     unsolved = np.flatnonzero(np.abs(left) > 0.02)
     if unsolved.size:
-        m[unsolved] = _bracketed(s[unsolved], [component[unsolved] for component in q], lows, highs)
+        there = [[np.broadcast_to(bound, s.shape)[unsolved] for bound in bounds] for bounds in (lows, highs)]
+        m[unsolved] = _bracketed(s[unsolved], [component[unsolved] for component in q], *there)
     return [np.clip(-component * m, low, high) for component, low, high in zip(q, lows, highs, strict=True)]
 
 
-def _bracketed(s: Floats, q: list[Floats], lows: list[np.float32], highs: list[np.float32]) -> Floats:
+def _bracketed(s: Floats, q: list[Floats], lows: Sequence[Bound], highs: Sequence[Bound]) -> Floats:
     ends = [(component * low, component * high) for component, low, high in zip(q, lows, highs, strict=True)]
     least, most = (s + sum(pick(*pair) for pair in ends) for pick in (np.minimum, np.maximum))
     m = (least + most) / 2
@@ -286,7 +359,7 @@ def _bracketed(s: Floats, q: list[Floats], lows: list[np.float32], highs: list[n
     return result
 
 
-def _left_and_slope(m: Floats, s: Floats, q: list[Floats], lows: list[np.float32], highs: list[np.float32]) -> tuple[Floats, Floats]:
+def _left_and_slope(m: Floats, s: Floats, q: list[Floats], lows: Sequence[Bound], highs: Sequence[Bound]) -> tuple[Floats, Floats]:
     left, slope = m - s, np.ones_like(m)
     for component, low, high in zip(q, lows, highs, strict=True):
         free = -component * m

@@ -2,9 +2,11 @@
 
 A structure is one of these:
 
-* a mask, or partial-volume weights from 0 to 1, on a grid of its own or the dose's: every voxel is divided, the structure's outline stays as it is;
-* planar contours: each stands for the tissue half-way to the next slice, at both ends for half a slice (`END_CAP`);
-* a closed triangle surface.
+* a mask, or partial-volume weights from 0 to 1, on a grid of its own or the dose's: every voxel is divided, the structure's outline stays as it is
+  (`dose_in_mask`);
+* planar contours, or the slices of a mask as they were drawn (`dose_in_contours`, `dose_in_slices`): rounded off between the slices and beyond the
+  first and the last (`END_CAP`, see `dose_prediction.dosimetry.lofting`);
+* a closed triangle surface (`dose_in_surface`).
 
 Contours and surfaces are cut into lines; what a line covers is exact along the line, and at least 48 lines go across the structure however small
 it is.  The dose is trilinear between the centres of its voxels and constant in the outer half of the outermost ones.
@@ -22,12 +24,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from dose_prediction.case.grid import Grid
 from dose_prediction.dosimetry.dvh import MM3_PER_CC
+from dose_prediction.dosimetry.lofting import sections, signed_distance, structure_end, to_outlines
 from dose_prediction.dosimetry.structure_dose import StructureDose
 
-END_CAP = "half a slice beyond the first and the last contour"
+END_CAP = "tapered where the sections shrink to nothing before the next slice, otherwise flat, half a slice beyond the first and the last contour"
 
 _FEWEST_LINES, _MOST_LINES = 48, 160
 _FEWEST_SAMPLES, _MOST_DIVISIONS = 50_000, 6
+# Between two slices a section may be wider than on both: a sphere's by less than this part of their distance.
+_BULGE = 0.25
 
 Floats = NDArray[np.float64]
 
@@ -76,19 +81,67 @@ def dose_in_contours(dose_gy: NDArray[np.floating], grid: Grid, contours_mm: Seq
         raise ValueError(
             f"The structure has contours in {planes.size} planes, so the thickness of a slice is not known; give at least two, or a mask."
         )
-    borders = (planes[1:] + planes[:-1]) / 2
-    borders = np.concatenate([[2 * planes[0] - borders[0]], borders, [2 * planes[-1] - borders[-1]]])
     plane_of = np.searchsorted(planes, np.round(heights, 2))
     starts = np.concatenate([loop[:, 1:] for loop in loops])
     ends = np.concatenate([np.roll(loop[:, 1:], -1, axis=0) for loop in loops])
     owner = np.repeat(plane_of, [loop.shape[0] for loop in loops])
     rows, columns = _lines(starts[:, 0], grid.spacing_zyx_mm[1]), _lines(starts[:, 1], grid.spacing_zyx_mm[2])
     covered = _covered(starts, ends, owner, planes.size, rows, columns)
-    # Every slab is cut into layers, so that the dose is sampled within its thickness too.
-    layers = int(np.ceil(_line_count(borders[-1] - borders[0], grid.spacing_zyx_mm[0]) / planes.size))
-    thickness = np.repeat(np.diff(borders) / layers, layers)
-    middles = np.repeat(borders[:-1], layers) + thickness * (np.tile(np.arange(layers), planes.size) + 0.5)
-    return _from_layers(dose_gy, grid, np.repeat(covered, layers, axis=0), middles, thickness, rows, columns)
+    drawn = covered.max(axis=(1, 2)) > 0
+    if np.count_nonzero(drawn) < 2:
+        raise ValueError("The structure's contours enclose an area in fewer than two planes; contour it, or leave it out.")
+    covered, planes = covered[drawn], planes[drawn]
+    gaps_mm = float(planes[1] - planes[0]), float(planes[-1] - planes[-2])
+    cell_mm = float(rows[1] - rows[0]), float(columns[1] - columns[0])
+    areas = covered.sum(axis=(1, 2)) * (cell_mm[0] * cell_mm[1])
+    margins = [1 + int(max(gaps_mm) * _BULGE / cell) for cell in cell_mm]
+    rows, columns = (_widened(lines, margin) for lines, margin in zip((rows, columns), margins, strict=True))
+    covered = np.pad(covered, [(0, 0), *((margin, margin) for margin in margins)])
+    distance = signed_distance(covered >= np.minimum(0.5, covered.max(axis=(1, 2), keepdims=True)), cell_mm)
+    kept = drawn[owner]
+    distance = to_outlines(distance, starts[kept], ends[kept], (np.cumsum(drawn) - 1)[owner[kept]], rows, columns)
+    return _from_slices(dose_gy, grid, grid, distance, areas, planes, gaps_mm, (True, True), rows, columns)
+
+
+def dose_in_slices(dose_gy: NDArray[np.floating], grid: Grid, mask: ArrayLike, mask_grid: Grid | None = None) -> StructureDose:
+    """The dose in a mask whose slices are what was drawn: rounded off between them and beyond them as contours are, not in steps of a slice.
+
+    Slices that follow each other belong together; each such stack has its own ends, flat where it meets the edge of its grid.  A structure of
+    50 000 voxels or more is taken voxel by voxel, as by `dose_in_mask`.  Raises ValueError as `dose_in_mask` does.
+    """
+    inside, mask_grid = np.asarray(mask, dtype=bool), mask_grid or grid
+    _require_shape("dose", np.shape(dose_gy), grid)
+    _require_shape("mask", inside.shape, mask_grid)
+    drawn = np.flatnonzero(inside.any(axis=(1, 2)))
+    if drawn.size == 0 or np.count_nonzero(inside) >= _FEWEST_SAMPLES:
+        return dose_in_mask(dose_gy, grid, inside, mask_grid)
+    stacks = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
+    parts = [_in_stack(dose_gy, grid, mask_grid, inside[stack[0] : stack[-1] + 1], int(stack[0])) for stack in stacks]
+    return StructureDose(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("dose_gy", "volume_cc")))
+
+
+def _in_stack(dose_gy: NDArray[np.floating], grid: Grid, mask_grid: Grid, inside: NDArray[np.bool_], first: int) -> StructureDose:
+    """The dose in slices that follow each other, the lowest of which is slice `first` of `mask_grid`."""
+    spacing = mask_grid.spacing_zyx_mm
+    box, lines = [], []
+    for axis in (1, 2):
+        covered = np.flatnonzero(inside.any(axis=(0, 3 - axis)))
+        margin = 1 + spacing[0] * _BULGE / spacing[axis]
+        low, high = max(covered[0] - 0.5 - margin, -0.5), min(covered[-1] + 0.5 + margin, inside.shape[axis] - 0.5)
+        count = int(np.clip(np.ceil(high - low), _FEWEST_LINES, _MOST_LINES))
+        lines.append(low + (np.arange(count) + 0.5) * ((high - low) / count))
+        box.append(np.arange(int(np.floor(low)) - 1, int(np.ceil(high)) + 2))
+    # One voxel around the mask is outside.
+    around = np.pad(inside, [(0, 0), (1, 1), (1, 1)])
+    places = [np.clip(part + 1, 0, n - 1) for part, n in zip(box, around.shape[1:], strict=True)]
+    coarse = signed_distance(around[:, places[0]][:, :, places[1]], spacing[1:])
+    rows_of, columns_of = (np.maximum(0, 1 - np.abs(line[:, None] - part)) for line, part in zip(lines, box, strict=True))
+    planes = (first + np.arange(inside.shape[0])) * spacing[0]
+    areas = np.count_nonzero(inside, axis=(1, 2)) * (spacing[1] * spacing[2])
+    tapers = first > 0, first + inside.shape[0] < mask_grid.shape[0]
+    distance = rows_of @ coarse @ columns_of.T
+    rows, columns = lines[0] * spacing[1], lines[1] * spacing[2]
+    return _from_slices(dose_gy, grid, mask_grid, distance, areas, planes, (spacing[0], spacing[0]), tapers, rows, columns)
 
 
 def dose_in_surface(dose_gy: NDArray[np.floating], grid: Grid, points_mm: ArrayLike, triangles: ArrayLike) -> StructureDose:
@@ -115,7 +168,33 @@ def dose_in_surface(dose_gy: NDArray[np.floating], grid: Grid, points_mm: ArrayL
         part = ((sheets[sheet] - a[:, 0]) / (b[:, 0] - a[:, 0]))[:, None]
         sections.append(a[:, 1:] + part * (b[:, 1:] - a[:, 1:]))
     covered = _covered(sections[0], sections[1], sheet, sheets.size, rows, columns)
-    return _from_layers(dose_gy, grid, covered, sheets, np.full(sheets.size, sheets[1] - sheets[0]), rows, columns)
+    return _from_layers(dose_gy, grid, grid, covered, sheets, float(sheets[1] - sheets[0]), rows, columns)
+
+
+def _from_slices(
+    dose_gy: NDArray[np.floating],
+    grid: Grid,
+    frame: Grid,
+    distance: Floats,
+    areas: Floats,
+    planes: Floats,
+    gaps_mm: tuple[float, float],
+    tapers: tuple[bool, bool],
+    rows: Floats,
+    columns: Floats,
+) -> StructureDose:
+    """The dose between and beyond slices at `planes`, from their signed `distance` at rows and columns, in mm along the axes of `frame`."""
+    bottom = structure_end(planes - planes[0], areas, gaps_mm[0], tapers[0])
+    top = structure_end((planes[-1] - planes)[::-1], areas[::-1], gaps_mm[1], tapers[1])
+    layers = int(np.ceil(_line_count(planes[-1] - planes[0] + sum(gaps_mm) / 2, frame.spacing_zyx_mm[0]) / planes.size))
+    cell_mm = float(rows[1] - rows[0]), float(columns[1] - columns[0])
+    covered, middles, thickness = sections(distance, areas, planes, (bottom, top), cell_mm, layers)
+    return _from_layers(dose_gy, grid, frame, covered, middles, thickness, rows, columns)
+
+
+def _widened(lines: Floats, count: int) -> Floats:
+    """`count` more lines on either side."""
+    return lines[0] + np.arange(-count, lines.size + count) * (lines[1] - lines[0])
 
 
 def _loop(contour_mm: ArrayLike, grid: Grid, number: int) -> Floats:
@@ -182,16 +261,17 @@ def _covered(starts: Floats, ends: Floats, sheet: NDArray[np.intp], sheets: int,
 
 
 def _from_layers(
-    dose_gy: NDArray[np.floating], grid: Grid, covered: Floats, middles: Floats, thickness: Floats, rows: Floats, columns: Floats
+    dose_gy: NDArray[np.floating], grid: Grid, frame: Grid, covered: Floats, middles: Floats, thickness: float, rows: Floats, columns: Floats
 ) -> StructureDose:
     sheet, row, column = np.nonzero(covered > 1e-9)
     if sheet.size == 0:
         raise ValueError("The structure encloses nothing; contour it, or leave it out.")
-    area = (rows[1] - rows[0]) * (columns[1] - columns[0])
-    volume_cc = covered[sheet, row, column] * thickness[sheet] * area / MM3_PER_CC
-    cell = np.stack([thickness[sheet], np.full(sheet.size, rows[1] - rows[0]), np.full(sheet.size, columns[1] - columns[0])], axis=-1)
+    cell = np.array([thickness, rows[1] - rows[0], columns[1] - columns[0]])
+    volume_cc = covered[sheet, row, column] * (cell.prod() / MM3_PER_CC)
     places = np.stack([middles[sheet], rows[row], columns[column]], axis=-1) + cell * _scatter(sheet.size)
-    places /= np.array(grid.spacing_zyx_mm)
+    places /= np.array(frame.spacing_zyx_mm)
+    if frame is not grid:
+        places = grid.index_from_world(frame.world_from_index(places))
     return _sampled(dose_gy, places, volume_cc)
 
 
