@@ -21,7 +21,7 @@ from dose_prediction.beam_options import add_beam_options, beams_of, open_planne
 from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_dose_goal
 from dose_prediction.cohort import RAY_HELP, run_each
 from dose_prediction.dose_commands import add_commands
-from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set
+from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set, structure_doses
 from dose_prediction.error_sentences import is_deliberate, sentence_for
 from dose_prediction.output_files import require_writable
 from dose_prediction.warm_model import Predictor, WarmModel, warm_model
@@ -298,7 +298,7 @@ def _goals(options: argparse.Namespace) -> int:
     with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
         opened = open_case(options.case)
         dose_gy = read_dose_for_case(options.dose, opened.case, opened.frame_of_reference_uid)
-    print(goals_table(evaluate_goals(goals, dose_gy, opened.case)))
+    print(goals_table(evaluate_goals(goals, dose_gy, opened.case, structure_doses(dose_gy, opened.case))))
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dose_prediction.case import CaseError, CaseWarning
-from dose_prediction.dosimetry import Comparison, GammaCriteria, compare_doses, dose_in_mask, gamma_index, passing_percent
+from dose_prediction.dosimetry import Comparison, GammaCriteria, compare_doses, gamma_index, passing_percent, structure_doses
 from dose_prediction.dosimetry.structure_dose import VolumeUnit
 from dose_prediction.output_files import require_writable, whole_file, whole_folder
 
@@ -72,7 +72,7 @@ def _dvh(options: argparse.Namespace) -> int:
         opened = open_case(options.case)
         case = opened.case
         dose_gy = read_dose_for_case(options.dose, case, opened.frame_of_reference_uid)
-        found = {s.name: dose_in_mask(dose_gy, case.grid, s.mask) for s in (*case.targets, *case.organs)}
+        found = structure_doses(dose_gy, case)
     rows = []
     for name, dose in found.items():
         figures = (dose.mean_gy, *(dose.dose_at_volume(percent) for percent in (98, 95, 50, 2)), dose.dose_at_volume(0.03, "cc"))

@@ -19,6 +19,7 @@ from dose_prediction.dosimetry import (
     evaluate_goals,
     load_goal_set,
     parse_goal,
+    structure_doses,
     write_goal_set,
 )
 from dose_prediction.resources import resource_path
@@ -153,6 +154,15 @@ def test_a_structure_whose_dose_is_given_is_judged_by_it_and_the_others_by_their
     assert found["PTV_7000", "D95%"] == pytest.approx(58.0 + 8.0 * 0.05)
     assert found["PTV_7000", "V60Gy"] == pytest.approx(3.0)
     assert (found["PTV_5600", "D95%"], found["PTV_5600", "V60Gy"]) == (50.0, 0.0)
+
+
+def test_the_doses_of_all_structures_judge_a_uniform_dose_by_itself():
+    case = water_case()
+    dose = np.full(case.grid.shape, 70.0)
+    found = structure_doses(dose, case)
+    assert set(found) == {s.name for s in (*case.targets, *case.organs)}
+    results = evaluate_goals((parse_goal("PTV: D95% >= 70 Gy"),), dose, case, found)
+    assert [(r.value, r.outcome) for r in results] == [(pytest.approx(70.0), Outcome.MET)] * 2
 
 
 def test_there_are_goals_for_head_and_neck_and_for_lung():

@@ -10,6 +10,7 @@ from dose_prediction.dosimetry.clinical_goals import (
     evaluate_goals,
     load_goal_set,
     parse_goal,
+    structure_doses,
     write_goal_set,
 )
 from dose_prediction.dosimetry.comparison import Agreement, Change, Comparison, PairedDvh, compare_doses
@@ -61,6 +62,7 @@ __all__ = [
     "paddick_conformity",
     "parse_goal",
     "passing_percent",
+    "structure_doses",
     "volume_at_dose",
     "volume_cc",
     "write_goal_set",

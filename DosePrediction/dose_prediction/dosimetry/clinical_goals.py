@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dose_prediction.dosimetry import dvh
 from dose_prediction.dosimetry.structure_dose import StructureDose
+from dose_prediction.dosimetry.sub_voxel import dose_in_slices
 from dose_prediction.output_files import whole_file
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ HIGHEST_TARGET = "PTV_High"
 
 # A goal missed by no more than this part of its limit is "close".
 CLOSE_FRACTION = 0.05
+# The dose between voxels is rounded: a uniform dose that is the limit itself meets it.
+ROUNDING_FRACTION = 1e-6
 
 PRESCRIPTION_UNIT = "% of prescription"
 
@@ -170,6 +173,11 @@ def write_goal_set(path: Path | str, goal_set: GoalSet) -> None:
         unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def structure_doses(dose_gy: NDArray[Any], case: PlanCase) -> dict[str, StructureDose]:
+    """The dose in every target and organ by its name, with sub-voxel accuracy (`dose_in_slices`); empty structures are left out."""
+    return {s.name: dose_in_slices(dose_gy, case.grid, s.mask) for s in (*case.targets, *case.organs) if s.mask.any()}
+
+
 def evaluate_goals(
     goals: tuple[ClinicalGoal, ...], dose_gy: NDArray[Any], case: PlanCase, doses: Mapping[str, StructureDose] | None = None
 ) -> tuple[GoalResult, ...]:
@@ -219,7 +227,7 @@ def _judged(goal: ClinicalGoal, dose: StructureDose | None, prescription_gy: flo
     relative = goal.unit == PRESCRIPTION_UNIT
     limit = goal.limit / 100.0 * (prescription_gy or 0.0) if relative else goal.limit
     margin = limit - value if goal.comparison == "<=" else value - limit
-    outcome = Outcome.MET if margin >= 0 else Outcome.CLOSE if -margin <= CLOSE_FRACTION * limit else Outcome.MISSED
+    outcome = Outcome.MET if margin >= -ROUNDING_FRACTION * limit else Outcome.CLOSE if -margin <= CLOSE_FRACTION * limit else Outcome.MISSED
     return GoalResult(goal, structure, outcome, value, limit, margin, "Gy" if relative else goal.unit)
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_prediction.dosimetry.dvh import cumulative_dvh, dose_axis
+from dose_prediction.dosimetry.dvh import dose_axis
 from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
 from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, paddick_conformity
 from dose_prediction.dosimetry.structure_dose import StructureDose
-from dose_prediction.dosimetry.sub_voxel import dose_in_mask
+from dose_prediction.dosimetry.sub_voxel import dose_in_slices
 
 if TYPE_CHECKING:
     from dose_prediction.case.plan_case import PlanCase
@@ -83,7 +83,8 @@ def compare_doses(
 ) -> Comparison:
     """Both doses, (z, y, x) in Gy on the grid of the case, in every target and organ, in the body, and at isodoses of the highest prescription.
 
-    Metrics in structures are of voxels divided as `dose_in_mask` does.  Gamma is judged inside the body.  Raises ValueError.
+    DVHs and metrics in structures are those of `dose_in_slices`; isodoses, conformity and homogeneity count whole voxels.  Gamma is judged inside the
+    body.  Raises ValueError.
     """
     for what, dose in (("reference", reference_gy), ("evaluated", evaluated_gy)):
         if dose.shape != case.grid.shape:
@@ -92,7 +93,8 @@ def compare_doses(
     structures = (*case.targets, *case.organs)
     axis_gy = dose_axis(max(float(reference_gy.max()), float(evaluated_gy.max())))
     dvhs = tuple(
-        PairedDvh(s.name, axis_gy, cumulative_dvh(reference_gy, s.mask, axis_gy), cumulative_dvh(evaluated_gy, s.mask, axis_gy)) for s in structures
+        PairedDvh(s.name, axis_gy, *(dose_in_slices(dose, case.grid, s.mask).cumulative(axis_gy) for dose in (reference_gy, evaluated_gy)))
+        for s in structures
     )
     gamma = gamma_index(reference_gy, evaluated_gy, case.grid.spacing_zyx_mm, criteria, mask=case.body, on_progress=on_progress)
     return Comparison(
@@ -112,7 +114,7 @@ def structure_changes(
 
     For a target also V100% and the ICRU 83 homogeneity; for the one of the highest prescription also conformity and gradient index.
     """
-    before, after = (dose_in_mask(dose, case.grid, structure.mask) for dose in (reference_gy, evaluated_gy))
+    before, after = (dose_in_slices(dose, case.grid, structure.mask) for dose in (reference_gy, evaluated_gy))
     changes = [
         Change(structure.name, name, unit, figure(before), figure(after)) for name, unit, figure in (*_METRICS, ("V20Gy", "%", _volume_at_20_gy))
     ]

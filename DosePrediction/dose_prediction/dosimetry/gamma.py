@@ -261,7 +261,8 @@ class _Search:
         edge = np.array(self.edge, np.float32)
         lows = (offsets * edge).T.astype(np.float32)
         for _ in range(_MOST_HALVINGS):
-            point, corners, lows, edge = np.tile(point, 8), _halves(corners), _half_lows(lows, edge / 2), edge / 2
+            edge = edge * np.float32(0.5)
+            point, corners, lows = np.tile(point, 8), _halves(corners), _half_lows(lows, edge)
             nearest = np.clip(0, lows, lows + edge[:, None])
             dose, scale = doses[point], per_gy[point]
             gap = np.maximum(np.maximum(corners.min(axis=0) - dose, dose - corners.max(axis=0)), 0) * scale

@@ -123,7 +123,8 @@ def dose_in_slices(dose_gy: NDArray[np.floating], grid: Grid, mask: ArrayLike, m
 def _in_stack(dose_gy: NDArray[np.floating], grid: Grid, mask_grid: Grid, inside: NDArray[np.bool_], first: int) -> StructureDose:
     """The dose in slices that follow each other, the lowest of which is slice `first` of `mask_grid`."""
     spacing = mask_grid.spacing_zyx_mm
-    box, lines = [], []
+    box: list[NDArray[np.intp]] = []
+    lines: list[Floats] = []
     for axis in (1, 2):
         covered = np.flatnonzero(inside.any(axis=(0, 3 - axis)))
         margin = 1 + spacing[0] * _BULGE / spacing[axis]
@@ -136,10 +137,10 @@ def _in_stack(dose_gy: NDArray[np.floating], grid: Grid, mask_grid: Grid, inside
     places = [np.clip(part + 1, 0, n - 1) for part, n in zip(box, around.shape[1:], strict=True)]
     coarse = signed_distance(around[:, places[0]][:, :, places[1]], spacing[1:])
     rows_of, columns_of = (np.maximum(0, 1 - np.abs(line[:, None] - part)) for line, part in zip(lines, box, strict=True))
-    planes = (first + np.arange(inside.shape[0])) * spacing[0]
-    areas = np.count_nonzero(inside, axis=(1, 2)) * (spacing[1] * spacing[2])
+    planes: Floats = (first + np.arange(inside.shape[0], dtype=np.float64)) * spacing[0]
+    areas: Floats = inside.sum(axis=(1, 2), dtype=np.float64) * (spacing[1] * spacing[2])
     tapers = first > 0, first + inside.shape[0] < mask_grid.shape[0]
-    distance = rows_of @ coarse @ columns_of.T
+    distance: Floats = rows_of @ coarse @ columns_of.T
     rows, columns = lines[0] * spacing[1], lines[1] * spacing[2]
     return _from_slices(dose_gy, grid, mask_grid, distance, areas, planes, (spacing[0], spacing[0]), tapers, rows, columns)
 
