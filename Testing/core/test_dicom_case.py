@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 from dicom_files import contour, edit_ct, edited, roi, tool, validation_errors, water_folder
 from dose_prediction.case import Arc, Beam, CaseError, CaseWarning, Grid, PlanCase
 from dose_prediction.case_files import PLAN_FILE, read_case
-from dose_prediction.dicom import find_studies
+from dose_prediction.dicom import find_studies, read_dicom_case
 from water_case import SHAPE, water_case
 
 SOP_CLASSES = {"ct_001.dcm": "CTImageStorage", "structure_set.dcm": "RTStructureSetStorage", "plan.dcm": "RTPlanStorage"}
@@ -206,6 +206,12 @@ def test_a_position_that_nothing_states_is_assumed_and_told_of(folder):
         del data.PatientSetupSequence
     with pytest.warns(CaseWarning, match="Nothing says how the patient lies"):
         assert same_case(read_case(folder), water_case())
+
+
+def test_a_ct_without_a_frame_of_reference_gets_the_same_one_at_every_reading(folder):
+    edit_ct(folder, lambda data, _: delattr(data, "FrameOfReferenceUID"))
+    first, second = (read_dicom_case(folder).references.frame_of_reference_uid for _ in range(2))
+    assert first == second != ""
 
 
 def test_another_patients_structures_are_told_of(folder):

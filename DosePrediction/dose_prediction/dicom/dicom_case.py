@@ -59,7 +59,7 @@ def read_dicom_case(folder: Path | str, beams: tuple[Beam | Arc, ...] | None = N
         placed = tuple(head_first_supine_equivalent(beam, position) for beam in beams) if beams is not None else planned.beams if planned else ()
         references = DicomReferences(
             patient_and_study_of(ct.header),
-            ct.frame_of_reference_uid or generate_uid(),
+            ct.frame_of_reference_uid or generate_uid(entropy_srcs=[ct.series_uid]),  # the same at every reading
             files.structure_set.instance_uid,
             files.plan.instance_uid if files.plan is not None and beams is None else None,
             position,
