@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from dose_prediction.beam_options import add_beam_options, beams_of, open_planne
 from dose_prediction.case import CaseError, CaseWarning, PlanCase, parse_dose_goal
 from dose_prediction.cohort import RAY_HELP, run_each
 from dose_prediction.dose_commands import add_commands
-from dose_prediction.dosimetry import ClinicalGoal, evaluate_goals, load_goal_set, structure_doses
+from dose_prediction.dosimetry import ClinicalGoal, StructureDose, evaluate_goals, load_goal_set, structure_doses
 from dose_prediction.error_sentences import is_deliberate, sentence_for
 from dose_prediction.output_files import require_writable
 from dose_prediction.warm_model import Predictor, WarmModel, warm_model
@@ -191,10 +191,11 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
             bar.update(100 * progress.fraction - bar.n)
 
         prediction = _run_model(case, options, show, options.predictor)
-    files = _write(path, opened, prediction, options)
+    doses = structure_doses(prediction.dose_gy, case)
+    files = _write(path, opened, prediction, doses, options)
     for warning in prediction.provenance.warnings:
         print(f"Note: {warning}", file=sys.stderr)
-    print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case)))
+    print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case, doses)))
     print(f"\n{prediction.deliverability}")
     if prediction.changes:
         print("", *goal_sentences(options.goals, prediction.changes), sep="\n")
@@ -250,7 +251,7 @@ def _predict_of_many(options: argparse.Namespace, path: Path) -> list[str] | Non
     if is_predicted(options.output, opened.case, wanted):
         return None
     prediction = _run_model(opened.case, options, None, predictor)
-    _write(path, opened, prediction, options)
+    _write(path, opened, prediction, structure_doses(prediction.dose_gy, opened.case), options)
     return [*notes, *prediction.provenance.warnings]
 
 
@@ -280,13 +281,13 @@ def _notes(show: Callable[[str], None]) -> Iterator[None]:
             warnings.warn_explicit(note.message, note.category, note.filename, note.lineno)
 
 
-def _write(path: Path, opened: OpenedCase, prediction: Prediction, options: argparse.Namespace) -> list[Path]:
+def _write(path: Path, opened: OpenedCase, prediction: Prediction, doses: Mapping[str, StructureDose], options: argparse.Namespace) -> list[Path]:
     from dose_prediction.openkbp import SHAPE, is_csv_folder
     from dose_prediction.report import write_report
 
     case = opened.case
     is_openkbp = case.grid.shape == SHAPE and (is_csv_folder(path) or (path.suffix == ".npz" and path.stem.startswith("pt_")))
-    return write_report(options.output, case, prediction, openkbp_csv=is_openkbp, dicom=opened.dicom)
+    return write_report(options.output, case, prediction, doses, openkbp_csv=is_openkbp, dicom=opened.dicom)
 
 
 def _goals(options: argparse.Namespace) -> int:

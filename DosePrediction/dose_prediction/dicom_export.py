@@ -18,6 +18,7 @@ from dose_prediction.dicom.elements import read_whole, text
 from dose_prediction.dicom.instances import item, patient_and_study_of, short
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE, POSITIONS
 from dose_prediction.dicom.reference_json import references_from_json
+from dose_prediction.dosimetry import structure_doses
 from dose_prediction.output_files import whole_folder
 from dose_prediction.report import dvh_curves, file_stem
 
@@ -51,7 +52,7 @@ def export_dose(job: Path, output: Path) -> list[str]:
     references, stem, model = _references(table, case), file_stem(table.name), f"ADDiff-Dose {table.model}"
     with whole_folder(output) as scratch:
         if table.is_current:
-            write_predicted_dose(scratch, stem, dose_gy, case, references, model, *dvh_curves(case, dose_gy))
+            write_predicted_dose(scratch, stem, dose_gy, case, references, model, *dvh_curves(structure_doses(dose_gy, case)))
         else:
             write_dose(scratch / f"{stem}_dose.dcm", dose_gy, case.grid, references, references.plan_uid or str(generate_uid()), model)
         return sorted(file.name for file in scratch.iterdir())

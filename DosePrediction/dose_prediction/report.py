@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_prediction import __version__
-from dose_prediction.dosimetry import GoalResult, cumulative_dvh, dose_axis
+from dose_prediction.dosimetry import GoalResult, StructureDose, dose_axis
 from dose_prediction.output_files import whole_folder
 from dose_prediction.volumes import write_volume
 
@@ -25,8 +25,17 @@ if TYPE_CHECKING:
     from dose_prediction.training.calibrate import Judgement
 
 
-def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_csv: bool = False, dicom: DicomReferences | None = None) -> list[Path]:
+def write_report(
+    folder: Path,
+    case: PlanCase,
+    prediction: Prediction,
+    doses: Mapping[str, StructureDose],
+    openkbp_csv: bool = False,
+    dicom: DicomReferences | None = None,
+) -> list[Path]:
     """Write everything about one prediction into `folder`, all of it or nothing; returns the files.
+
+    `doses` is what the structures get, by name, for the DVHs.
 
     `<case>_dose.nrrd` (Gy), `<case>_spread.nrrd` where samples were drawn, `<case>_dvh.csv`, `<case>.png`, `<case>_provenance.json`, and with
     `openkbp_csv` the dose as `<case>.csv` in the layout of the challenge; with `dicom` the dose as `<case>_dose.dcm`.  Raises OutputError.
@@ -34,7 +43,7 @@ def write_report(folder: Path, case: PlanCase, prediction: Prediction, openkbp_c
     from dose_prediction.picture import write_picture
 
     stem = file_stem(case.name)
-    axis_gy, curves = dvh_curves(case, prediction.dose_gy)
+    axis_gy, curves = dvh_curves(doses)
     with whole_folder(folder, stale=(f"{stem}_spread.nrrd", f"{stem}_plan.dcm")) as scratch:  # left by a run with samples, or with other beams
         write_volume(scratch / f"{stem}_dose.nrrd", prediction.dose_gy, case.grid, {"DoseUnits": "GY"})
         if prediction.spread_gy is not None:
@@ -77,10 +86,10 @@ def file_stem(case_name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", case_name).strip("_.") or "case"
 
 
-def dvh_curves(case: PlanCase, dose_gy: NDArray[np.floating]) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Doses in Gy, and for every target and organ the percent of its volume that receives at least each of them."""
-    axis_gy = dose_axis(float(dose_gy.max()))
-    return axis_gy, {s.name: cumulative_dvh(dose_gy, s.mask, axis_gy) for s in (*case.targets, *case.organs)}
+def dvh_curves(doses: Mapping[str, StructureDose]) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Doses in Gy, and for every structure the percent of its volume that receives at least each of them."""
+    axis_gy = dose_axis(max(dose.max_gy for dose in doses.values()))
+    return axis_gy, {name: dose.cumulative(axis_gy) for name, dose in doses.items()}
 
 
 def write_dvh_csv(path: Path, axis_gy: NDArray[np.float64], curves: Mapping[str, NDArray[np.float64]]) -> None:

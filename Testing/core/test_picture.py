@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dose_prediction.case import Grid, PlanCase, Role, Structure, equispaced_beams
+from dose_prediction.dosimetry import structure_doses
 from dose_prediction.picture import planes, structure_colours, write_picture
 from dose_prediction.report import dvh_curves
 from water_case import SHAPE, water_case
@@ -72,7 +73,7 @@ def test_the_picture_is_a_png_and_shows_dose_in_colour(tmp_path: Path):
     dose = np.where(case.body, 60.0, 0.0).astype(np.float32)
     coloured = []
     for shown in (dose, np.zeros_like(dose)):
-        write_picture(tmp_path / "case.png", case, shown, *dvh_curves(case, dose))
+        write_picture(tmp_path / "case.png", case, shown, *dvh_curves(structure_doses(dose, case)))
         pixels = imread(tmp_path / "case.png")[..., :3]
         coloured.append(np.mean(np.ptp(pixels, axis=-1) > 0.2))
     assert coloured[0] > coloured[1] + 0.1
