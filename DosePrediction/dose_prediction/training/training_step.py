@@ -93,7 +93,7 @@ def _cropped(answer: Tensor, residual: Tensor) -> Tensor:
 
 def _reference_goals(volumes: Tensor, residual: Tensor, generator: torch.Generator) -> Tensor:
     """Tokens of what the reference plan kept some of its organs to, so that the network learns to follow goals that can be met."""
-    dose = volumes[CHANNELS.index("prior")] * DOSE_SCALE_GY + residual * RESIDUAL_SCALE_GY
+    dose = (volumes[CHANNELS.index("prior")] * DOSE_SCALE_GY + residual * RESIDUAL_SCALE_GY).clamp_min(0)  # rounding may leave less than nothing
     goals = []
     for i, organ in enumerate(ORGANS):
         inside = volumes[FIRST_ORGAN + i] > 0.5
