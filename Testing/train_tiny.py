@@ -1,13 +1,12 @@
 """Train a tiny network on the cases of a folder; what `torchrun` starts in a test: train_tiny.py DATA OUTPUT SETTINGS (JSON) INTERRUPTED_AT.
 
-The training is interrupted at its INTERRUPTED_AT-th case (of this process), and resumed.
+The training is interrupted at its INTERRUPTED_AT-th case (of this process); where that is 0, it resumes one that was.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     data, output = map(Path, sys.argv[1:3])
     settings, interrupted_at = TrainingSettings(**json.loads(sys.argv[3])), int(sys.argv[4])
-    run = partial(train, data / "train", output, validation=data / "validation", settings=settings, config=TINY)
     cases, honest = count(1), TrainingStep.forward
 
     def interrupted(*arguments: Any) -> dict[str, torch.Tensor]:
@@ -37,8 +35,6 @@ if __name__ == "__main__":
 
     with patch.object(TrainingStep, "forward", interrupted):
         try:
-            run()
+            train(data / "train", output, resume=not interrupted_at, validation=data / "validation", settings=settings, config=TINY)
         except KeyboardInterrupt:
-            run(resume=True)
-        else:
-            sys.exit("The training was not interrupted.")
+            print("Interrupted.")

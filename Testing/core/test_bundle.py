@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dose_prediction.model.bundle import CARD_FILE, WEIGHTS_FILE, ModelError, load_bundle, save_bundle
+from dose_prediction.model.condition import CHANNELS
 from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from tiny_model import TINY, tiny_bundle
@@ -86,7 +87,7 @@ def test_configuration_survives_json() -> None:
 
 def test_condition_is_encoded_apart_from_the_denoising(saved: Path) -> None:
     network: ADDiffDose = load_bundle(saved).network
-    volumes, tokens = torch.rand(1, 13, 16, 16, 32), torch.rand(1, 5, 21)
+    volumes, tokens = torch.rand(1, len(CHANNELS), 16, 16, 32), torch.rand(1, 5, 21)
     condition = network.condition(volumes, tokens)
     first, second = (network.bound(condition)(torch.zeros(1, 1, 16, 16, 32), torch.tensor([code])) for code in (4.0, -1.0))
     assert first.shape == (1, 1, 16, 16, 32)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+from scipy import ndimage
 
 
 def scene_contents():
@@ -81,7 +82,10 @@ def test_a_finished_prediction_leaves_one_dose_with_the_voxels_of_the_worker(rea
 
 def test_the_goals_and_the_provenance_are_shown(ready, worker, masks):
     start(ready, worker)
-    worker.answer(dose_of(masks), model_version="1.2", device="cpu", seed=7, stage_seconds={"Physics prior": 1.5, "Sampling": 0.5})
+    covered = masks | {
+        "PTV_6000": ndimage.binary_dilation(masks["PTV_6000"], np.ones((3, 3, 3)))
+    }  # a dose that ends with the target would not cover its border
+    worker.answer(dose_of(covered), model_version="1.2", device="cpu", seed=7, stage_seconds={"Physics prior": 1.5, "Sampling": 0.5})
     ready.wait_until_idle()
     table = ready.ui.goalsTable
     rows = {(table.item(row, 0).text(), table.item(row, 1).text()): table.item(row, 3).text() for row in range(table.rowCount)}

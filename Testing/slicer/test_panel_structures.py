@@ -278,7 +278,7 @@ def test_planar_contours_are_measured_predicted_on_and_left_as_they_are(user, pa
     assert [row[0] for row in user.table()] == ["PTV_6000", "SpinalCord"]
     volumes = wait_for_volumes(user)
     for name, text in volumes.items():
-        outlined_cc = sum(area(contour[:, :2]) for contour in contours_of_mask(masks[name], grid)) * 3.0 / 1000
+        outlined_cc = sum(area([contour[:, :2]]) for contour in contours_of_mask(masks[name], grid)) * 3.0 / 1000
         assert float(text) == pytest.approx(outlined_cc, rel=0.05)
     assert "every prediction finds it on the CT" in user.ui.bodyLabel.text
     assert user.ui.bodyButton.isHidden()

@@ -63,6 +63,8 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
         if text(data, "TreatmentDeliveryType").upper() not in ("", "TREATMENT", "CONTINUATION"):
             continue  # set-up and port films
         beam_number = int(number(data, "BeamNumber", "A beam of the plan", default=-1.0))
+        if treated and beam_number < 0:
+            raise CaseError(f"Beam {name!r} of the plan has no number, so that the fractions cannot refer to it; export the plan again.")
         if treated and beam_number not in treated:
             idle.append(name)
             continue
