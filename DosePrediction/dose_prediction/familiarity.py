@@ -102,15 +102,16 @@ class Experience:
     simulated: Mapping[str, Familiarity]
 
     def doubts(self, case: Features, unseen_organs: Sequence[str] = ()) -> list[str]:
-        """As `Familiarity.doubts`; a case that is more like the simulated plans of one kind than like the clinical ones is told so first."""
+        """As `Familiarity.doubts`; a case that is unlike the clinical plans but like the simulated ones of some kind is told so first."""
         told = self.clinical.doubts(case, unseen_organs)
-        fewest = len(told)
-        for kind, known in self.simulated.items():
-            doubts = known.doubts(case, unseen_organs)
-            if len(doubts) < fewest:
-                fewest = len(doubts)
-                told = [f"What the model knows of plans like this one ({kind}) rests on {known.cases} simulated plans, none clinical.", *doubts]
-        return told
+        alike = [(kind, known) for kind, known in self.simulated.items() if told and not known.doubts(case, unseen_organs)]
+        return [
+            *(
+                f"What the model knows of plans like this one ({kind}) rests on {known.cases} simulated plans, none clinical."
+                for kind, known in alike
+            ),
+            *told,
+        ]
 
 
 def experience_from_card(card: Mapping[str, Any]) -> Experience | None:
