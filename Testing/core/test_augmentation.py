@@ -83,7 +83,27 @@ def test_poses_come_from_the_generator_and_keep_their_bounds() -> None:
     tilted[0, BEAM_ANGLES + 2] = 0.5
     poses = [draw_pose(coplanar, torch.Generator().manual_seed(seed)) for seed in range(200)]
     assert poses[3] == draw_pose(coplanar, torch.Generator().manual_seed(3))
-    assert 5 < np.std([math.degrees(pose.turn_rad) for pose in poses]) < 20
+    turns = [math.degrees(pose.turn_rad) for pose in poses]
+    small = [turn for turn in turns if abs(turn) < 45]
+    assert 60 < len(small) < 180
+    assert max(turns) > 300
+    assert 5 < np.std(small) < 25
+    assert 20 < sum(pose.is_upended for pose in poses) < 120
     assert max(abs(math.log(pose.zoom)) for pose in poses) <= math.log(MOST_ZOOM) + 1e-9
     # A couch angle cannot be turned about the patient's axis by gantry angles alone.
-    assert all(draw_pose(tilted, torch.Generator().manual_seed(seed)).turn_rad == 0 for seed in range(20))
+    stay = [draw_pose(tilted, torch.Generator().manual_seed(seed)) for seed in range(20)]
+    assert all(pose.turn_rad == 0 and not pose.is_upended for pose in stay)
+
+
+def test_a_case_lying_on_its_side_keeps_all_of_its_body() -> None:
+    volumes = torch.zeros(len(CHANNELS), 3, 40, 90)
+    y, x = np.mgrid[:40, :90]
+    ellipse = torch.from_numpy(((y - 19.5) / 19) ** 2 + ((x - 44.5) / 44) ** 2 < 1).float()
+    volumes[CHANNELS.index("body")] = ellipse
+    volumes[0, 2] = ellipse
+    posed = posed_volumes(volumes, Pose(math.radians(90), 1.15, (0.0, 0.0), is_upended=True))
+    assert posed.shape[-2] > posed.shape[-1]
+    body = posed[CHANNELS.index("body")]
+    assert abs(float(body.sum()) / (3 * float(ellipse.sum()) * 1.15**2) - 1) < 0.01
+    assert float(posed[0, 0].sum()) > 0
+    assert float(posed[0, 2].sum()) == 0  # what was above is below
