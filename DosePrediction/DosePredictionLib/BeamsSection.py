@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from dose_prediction.case import TEMPLATES, Beam, CaseError, check_beams, equispaced_beams, parse_beams
 
 from .BeamTable import BeamTable
+from .CoreWords import translated
 from .Parameters import Parameters
 from .PlanBeams import ENERGIES, PlanBeam, all_on, as_arc, energy_of, energy_text, with_energy
 from .Section import PanelView, load_section
@@ -30,7 +31,7 @@ class BeamsSection:
         self._table.refused.connect(self._refuse)
         ui.templateComboBox.addItem(_("Template…"))
         for template in TEMPLATES:
-            ui.templateComboBox.addItem(_(template.name))
+            ui.templateComboBox.addItem(translated(template.name))
         ui.energyComboBox.addItem(_("Energy of all…"))
         for energy in ENERGIES:
             ui.energyComboBox.addItem(energy_text(energy))

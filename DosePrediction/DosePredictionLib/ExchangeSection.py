@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 from dose_prediction.output_files import OutputError, whole_folder
 from dose_prediction.report import file_stem
 
+from .CoreWords import translated
 from .DicomExport import DicomExport
 from .DicomImport import DicomImport
 from .Report import report_html, write_pdf
@@ -144,7 +145,7 @@ class ExchangeSection(VTKObservationMixin):
 
     def _on_progressed(self, stage: str, fraction: float) -> None:
         self.ui.exchangeProgressBar.value = round(100 * fraction)
-        self.ui.exchangeStatusLabel.text = _(stage) + "…"
+        self.ui.exchangeStatusLabel.text = translated(stage) + "…"
 
     def _on_exported(self, names: list[str], remark: str) -> None:
         names = [*self._written, *names]

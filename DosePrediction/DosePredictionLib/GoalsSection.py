@@ -14,6 +14,7 @@ from dose_prediction.case import CaseError
 from dose_prediction.dosimetry import ClinicalGoal, GoalError, write_goal_set
 from dose_prediction.output_files import OutputError
 
+from .CoreWords import translated
 from .GoalSets import PlanGoal, PlanGoals, read_goals, shipped_sets
 from .GoalSetTable import GoalSetTable
 from .Parameters import Parameters
@@ -35,7 +36,7 @@ class GoalsSection:
         self._table.edited.connect(lambda goals: self._edit(lambda _goals: goals))
         self._table.refused.connect(self._refuse)
         for shipped in shipped_sets():
-            ui.goalSetComboBox.addItem(_(shipped.name))
+            ui.goalSetComboBox.addItem(translated(shipped.name))
         ui.goalSetComboBox.connect("activated(int)", self._on_set_chosen)
         ui.editGoalsButton.toggled.connect(self._on_edit_toggled)
         ui.addGoalButton.clicked.connect(self._on_add)
@@ -96,7 +97,7 @@ class GoalsSection:
         if after == before:
             return
         if before.file_name:
-            after = replace(after, file_name="", name=_("{name} (edited)").format(name=_(before.name)))
+            after = replace(after, file_name="", name=_("{name} (edited)").format(name=translated(before.name)))
         self._set(after)
 
     def _on_edit_toggled(self, is_shown: bool) -> None:

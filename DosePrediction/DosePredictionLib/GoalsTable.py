@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.dosimetry import GoalResult, Outcome
 
+from .CoreWords import translated
 from .Signal import Signal
 from .TableLayout import fit_height, set_headings
 
@@ -60,7 +61,7 @@ class GoalsTable:
         for row in range(rows):
             structure, goal, reached, outcome, source = (goals_node.GetCellText(row, column) for column in range(len(COLUMNS)))
             sign, colour = OUTCOME_LOOKS.get(outcome, ("", (128, 128, 128)))
-            for column, text in enumerate((structure, goal, reached, f"{sign} {_(outcome)}".strip())):
+            for column, text in enumerate((structure, goal, reached, f"{sign} {translated(outcome)}".strip())):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(source or text)
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case.beam_notation import describe
 
+from .CoreWords import translated
 from .DoseNode import PRESCRIPTION_ATTRIBUTE, provenance_of
 from .DvhBands import bands_in
 from .DvhTables import chart_of, metrics_of
@@ -110,7 +111,7 @@ def _goals(goals_node: Any) -> str:
     for row in rows:
         sign, (red, green, blue) = OUTCOME_LOOKS.get(row[place], ("", (34, 34, 34)))
         texts = [_escaped(cell) for cell in row]
-        texts[place] = f'<span style="color: rgb({red},{green},{blue})">{sign} {_escaped(_(row[place]))}</span>'
+        texts[place] = f'<span style="color: rgb({red},{green},{blue})">{sign} {_escaped(translated(row[place]))}</span>'
         lines.append("".join(f"<td>{text}</td>" for text in texts))
     return f'<table class="figures">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>'
 

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import DoseGoal, RoleKind
 
+from .CoreWords import translated
 from .SegmentRoles import SegmentRow
 from .Signal import Signal
 from .TableLayout import fit_height, set_headings
@@ -85,11 +86,11 @@ class WhatIfTable:
                 item = qt.QTableWidgetItem()
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable if column == WISH else qt.Qt.ItemIsEnabled)
                 self._table.setItem(row, column, item)
-            self._table.item(row, WISH).setText(f"{wish.structure} {_(wish.metric)}")
+            self._table.item(row, WISH).setText(f"{wish.structure} {translated(wish.metric)}")
             self._table.item(row, WISH).setCheckState(qt.Qt.Unchecked)
             slider = qt.QSlider(qt.Qt.Horizontal)
             slider.setRange(0, TOP_GY)
-            slider.toolTip = _("The dose in Gy that {name} is to keep to ({metric}).").format(name=wish.structure, metric=_(wish.metric))
+            slider.toolTip = _("The dose in Gy that {name} is to keep to ({metric}).").format(name=wish.structure, metric=translated(wish.metric))
             slider.connect("valueChanged(int)", self._slot(row))
             self._table.setCellWidget(row, SLIDER, slider)
             self._sliders.append(slider)

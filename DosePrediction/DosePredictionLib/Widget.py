@@ -17,6 +17,7 @@ from .AdvancedSection import AdvancedSection
 from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
 from .ComparisonSection import ComparisonSection
+from .CoreWords import translated
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
 from .DvhBands import take_names_from_bands
 from .DvhTables import chart_of
@@ -346,7 +347,7 @@ class Panel(VTKObservationMixin):
 
     def _on_progressed(self, stage: str, fraction: float) -> None:
         self._show_progress(fraction)
-        self._show_status(_(stage) + "…")
+        self._show_status(translated(stage) + "…")
 
     def _show_progress(self, fraction: float) -> None:
         self.ui.progressBar.value = round(100 * fraction)
