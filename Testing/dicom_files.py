@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
-from dose_prediction.case import PlanCase
+from dose_prediction.case import Arc, Beam, PlanCase
+from dose_prediction.case_files import read_case
 from dose_prediction.dicom import write_case_as_dicom
 from water_case import water_case
 
@@ -38,6 +41,42 @@ def edit_ct(folder: Path, change: Callable[[Dataset, int], None]) -> None:
     for index, path in enumerate(sorted(folder.glob("ct_*.dcm"))):
         with edited(path) as data:
             change(data, index)
+
+
+def keep_beams(plan: Dataset, *numbers: int) -> None:
+    """Take all other beams out of a plan, and out of the fractions that refer to them."""
+    plan.BeamSequence = [beam for beam in plan.BeamSequence if beam.BeamNumber in numbers]
+    for group in plan.FractionGroupSequence:
+        group.ReferencedBeamSequence = [reference for reference in group.ReferencedBeamSequence if reference.ReferencedBeamNumber in numbers]
+        group.NumberOfBeams = len(group.ReferencedBeamSequence)
+
+
+def copied(folder: Path, name: str, to: str = "second.dcm") -> Path:
+    """A second instance with the content of a file."""
+    (folder / to).parent.mkdir(exist_ok=True)
+    shutil.copy(folder / name, folder / to)
+    with edited(folder / to) as data:
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    return folder / to
+
+
+def delete(*names: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return spoil
+
+
+def quiet_case(path: Path, beams: tuple[Beam | Arc, ...] | None = None) -> PlanCase:
+    """The case, read without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return read_case(path, beams)
+
+
+def same_case(one: PlanCase, other: PlanCase) -> bool:
+    return one.digest == other.digest and [s.name for s in one.structures] == [s.name for s in other.structures]
 
 
 def roi(structure_set: Dataset, name: str) -> Dataset:

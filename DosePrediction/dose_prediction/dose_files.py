@@ -34,7 +34,7 @@ def read_doses_on_one_grid(reference: Path | str, dose: Path | str) -> tuple[NDA
         raise CaseError(f"{dose} lies on another grid {dose_grid.shape} than {reference} {grid.shape}; resample it to that grid.")
     if frame_uid and dose_frame_uid and frame_uid != dose_frame_uid:
         warnings.warn(
-            f"{reference} lies in the frame of reference {frame_uid}, {dose} in {dose_frame_uid}: check that they are of one scan.",
+            f"{Path(dose).name} lies in another frame of reference than {Path(reference).name}: check that they are of one scan.",
             CaseWarning,
             stacklevel=2,
         )
@@ -50,7 +50,7 @@ def read_dose_for_case(path: Path | str, case: PlanCase, frame_of_reference_uid:
     dose_gy, grid, frame_uid = _read(Path(path))
     if frame_uid and frame_of_reference_uid and frame_uid != frame_of_reference_uid:
         raise CaseError(
-            f"The dose {path} lies in the frame of reference {frame_uid}, the CT in {frame_of_reference_uid}: they are of different scans. "
+            f"The dose {Path(path).name} lies in another frame of reference than the CT: they are of different scans. "
             "Give a dose of this CT, or register it first and save it as NRRD."
         )
     if grid.matches(case.grid):

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
-from dicom_files import edited, validation_errors, water_folder
+from dicom_files import edited, keep_beams, validation_errors, water_folder
 from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
 from dose_prediction.case_files import read_case
 from dose_prediction.dicom.instances import item
@@ -45,15 +46,15 @@ def beams_in(folder: Path) -> tuple[Beam | Arc, ...]:
 def with_arc(folder: Path, *angles: float | None, directions: str = "CW", **elements: object) -> None:
     """Make the first beam of the plan an arc through these angles, None for a control point that does not say it; the other beams are removed."""
     with edited(folder / "plan.dcm") as data:
-        beam = data.BeamSequence[0]
-        data.BeamSequence = [beam]
+        keep_beams(data, 1)
+        (beam,) = data.BeamSequence
         first = beam.ControlPointSequence[0]
         points = [first, *(item(ControlPointIndex=index, CumulativeMetersetWeight="1") for index in range(1, len(angles)))]
         for point, angle in zip(points, angles, strict=True):
             if angle is not None:
                 point.GantryAngle = str(angle)
         first.GantryRotationDirection = directions
-        beam.ControlPointSequence = points
+        beam.ControlPointSequence, beam.NumberOfControlPoints = points, len(points)
         for keyword, value in elements.items():
             setattr(points[-1], keyword, value)
 
@@ -136,6 +137,7 @@ def test_monitor_units_add_up_over_the_fraction_groups(folder):
         first.NumberOfFractionsPlanned = 25
         for group, numbers in ((first, (1, 2, 3)), (boost, (3, 4, 5))):
             group.ReferencedBeamSequence = [item(ReferencedBeamNumber=number, BeamMeterset="40") for number in numbers]
+            group.NumberOfBeams = len(numbers)
         data.FractionGroupSequence = [first, boost]
     units = np.array([1000, 1000, 1400, 400, 400])
     assert [beam.weight for beam in beams_in(folder)] == pytest.approx(units / units.mean(), abs=1e-3)
@@ -147,16 +149,19 @@ def without_monitor_units(folder: Path) -> None:
 
 def without_reference(folder: Path) -> None:
     with edited(folder / "plan.dcm") as data:
-        del data.FractionGroupSequence[0].ReferencedBeamSequence[2]
+        group = data.FractionGroupSequence[0]
+        del group.ReferencedBeamSequence[2]
+        group.NumberOfBeams = len(group.ReferencedBeamSequence)
 
 
 def without_fractions(folder: Path) -> None:
     with_monitor_units(folder, 80, 80, 80, 80, 80)
     with edited(folder / "plan.dcm") as data:
-        references = data.FractionGroupSequence[0].ReferencedBeamSequence
-        idle = item(FractionGroupNumber=2, NumberOfFractionsPlanned=0, ReferencedBeamSequence=[references[2]])
-        del references[2]
-        data.FractionGroupSequence = [data.FractionGroupSequence[0], idle]
+        first = data.FractionGroupSequence[0]
+        idle = item(FractionGroupNumber=2, NumberOfFractionsPlanned=0, NumberOfBeams=1, ReferencedBeamSequence=[first.ReferencedBeamSequence[2]])
+        del first.ReferencedBeamSequence[2]
+        first.NumberOfBeams = len(first.ReferencedBeamSequence)
+        data.FractionGroupSequence = [first, idle]
 
 
 @pytest.mark.parametrize("spoil", [without_monitor_units, without_reference, without_fractions])
@@ -195,4 +200,63 @@ def test_a_field_split_in_two_is_one_beam_with_the_monitor_units_of_both(folder)
 def test_arcs_that_cannot_be_planned_are_refused(folder: Path, spoil: Callable[[Path], None], words: str) -> None:
     spoil(folder)
     with pytest.raises(CaseError, match=words):
+        read_case(folder)
+
+
+def change_plan(folder: Path, change: Callable[[Dataset], object]) -> None:
+    with edited(folder / "plan.dcm") as data:
+        change(data)
+
+
+def in_beam(keyword: str, value: object) -> Callable[[Dataset], None]:
+    return lambda plan: setattr(plan.BeamSequence[0], keyword, value)
+
+
+def in_first_point(keyword: str, value: object) -> Callable[[Dataset], None]:
+    return lambda plan: setattr(plan.BeamSequence[0].ControlPointSequence[0], keyword, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (in_beam("RadiationType", "ELECTRON"), "Beam 'Beam 1' of the plan is of electrons"),
+        (in_first_point("GantryAngle", None), "Beam 'Beam 1' of the plan has no usable Gantry Angle"),
+        (in_first_point("IsocenterPosition", [0, 0, 50]), "several isocentres"),
+        (in_first_point("TableTopPitchAngle", 5), "table pitched by 5 degrees"),
+        (in_beam("ControlPointSequence", []), "has no control point"),
+        (in_beam("BeamNumber", None), "A beam of the plan has no usable Beam Number"),
+        (in_beam("BeamNumber", 2), "The number 2 stands for more than one beam of the plan"),
+        (keep_beams, "no treatment beam"),
+    ],
+)
+def test_mistakes_are_named(folder, change, sentence):
+    change_plan(folder, change)
+    with pytest.raises(CaseError, match=sentence):
+        read_case(folder)
+
+
+def test_beams_that_the_fractions_refer_to_and_the_plan_lacks_are_named(folder):
+    """As in a plan that was cut off between two beams."""
+    change_plan(folder, lambda plan: setattr(plan, "BeamSequence", plan.BeamSequence[:3]))
+    with pytest.raises(CaseError, match="refer to beam 4, 5, which the plan does not hold: it was cut off. Export it again"):
+        read_case(folder)
+
+
+def test_a_beam_that_lacks_control_points_is_refused(folder):
+    with_arc(folder, 0, 20, 40)
+    change_plan(folder, in_beam("NumberOfControlPoints", 5))
+    with pytest.raises(CaseError, match="promises 5 control points and has 3; export the plan again"):
+        read_case(folder)
+
+
+def test_fractions_that_promise_more_beams_than_they_refer_to_are_told_of(folder):
+    change_plan(folder, lambda plan: keep_beams(plan, 1, 2, 3))
+    change_plan(folder, lambda plan: setattr(plan.FractionGroupSequence[0], "NumberOfBeams", 5))
+    with pytest.warns(CaseWarning, match="promises 5 beams and refers to 3; check that none is missing"):
+        assert len(read_case(folder).beams) == 3
+
+
+def test_a_prescription_to_a_structure_that_is_not_there_is_told_of(folder):
+    change_plan(folder, lambda plan: setattr(plan.DoseReferenceSequence[0], "ReferencedROINumber", 9))
+    with pytest.warns(CaseWarning, match="prescribes 70 Gy to structure 9, which has no contour; check the targets"):
         read_case(folder)

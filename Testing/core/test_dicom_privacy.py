@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import generate_uid
 
-from dicom_files import contour, edit_ct, edited, roi, water_folder
+from dicom_files import contour, copied, edit_ct, edited, roi, water_folder
 from dose_prediction.case_files import write_case, write_case_folder
 from dose_prediction.dicom import read_dicom_case, read_dose, write_dose
 from dose_prediction.volumes import read_volume, write_volume
@@ -155,15 +154,6 @@ def as_if(keyword: str, vr: str) -> Callable[[Path], None]:
     return spoil
 
 
-def copied(name: str) -> Callable[[Path], None]:
-    def spoil(folder: Path) -> None:
-        shutil.copy(folder / name, folder / "second.dcm")
-        with edited(folder / "second.dcm") as data:
-            data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-
-    return spoil
-
-
 def truncated(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:900]) and None
 
@@ -173,7 +163,7 @@ MISTAKES: dict[str, Callable[[Path], object]] = {
     "no structure set": lambda folder: (folder / "structure_set.dcm").unlink(),
     "another frame": lambda folder: edit_ct(folder, lambda data, _: setattr(data, "FrameOfReferenceUID", "1.2.3")),
     "another series": lambda folder: edit_ct(folder, lambda data, _: setattr(data, "SeriesInstanceUID", "1.2.3")),
-    "two plans": copied("plan.dcm"),
+    "two plans": lambda folder: copied(folder, "plan.dcm"),
     "a truncated image": truncated("ct_004.dcm"),
     "a truncated structure set": truncated("structure_set.dcm"),
     "no pixels": lambda folder: edit_ct(folder, lambda data, _: delattr(data, "PixelData")),

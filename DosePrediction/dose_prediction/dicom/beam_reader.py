@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from dose_prediction.case import Arc, Beam, CaseError
+from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
 from dose_prediction.dicom.elements import items, number, text
 
 # A beam whose gantry turns by less is static.
@@ -32,6 +33,9 @@ def read_beam(data: Dataset, points: Sequence[Dataset], where: str) -> Beam | Ar
     gantry, a table that turns, a gantry that turns back or more than once round.
     """
     first = points[0]
+    stated = number(data, "NumberOfControlPoints", where, default=len(points))
+    if stated != len(points):
+        raise CaseError(f"{where} promises {stated:g} control points and has {len(points)}; export the plan again.")
     _refuse_tilt(first, where)
     couch = number(first, "PatientSupportAngle", where, default=0.0)
     if any(abs(_shortest(number(point, "PatientSupportAngle", where, default=couch) - couch)) > 1 for point in points):
@@ -53,12 +57,27 @@ def read_beam(data: Dataset, points: Sequence[Dataset], where: str) -> Beam | Ar
     return Arc(angles[0] % 360, angles[-1] % 360, length > 0, spacing_deg=_spacing(abs(length), len(points) - 1), **settings)
 
 
-def treated_beams(plan: Dataset) -> set[int]:
-    """Numbers of the beams that the plan's fraction groups treat with: those that they refer to, without those of no monitor units beside others.
+def treated_beams(plan: Dataset, beam_numbers: Collection[int]) -> set[int]:
+    """Those of the plan's beams that its fraction groups treat with: what they refer to, without what has no monitor units beside others.
 
-    Empty where no fraction group refers to any.
+    Empty where no fraction group refers to any.  Raises CaseError if one refers to a beam that the plan lacks, and issues a CaseWarning if one refers
+    to another number of beams than it promises.
     """
     units = _monitor_units(plan)
+    for group in items(plan, "FractionGroupSequence"):
+        found = len(items(group, "ReferencedBeamSequence"))
+        promised = number(group, "NumberOfBeams", "The fraction group of the plan", default=found)
+        if promised != found:
+            warnings.warn(
+                f"A fraction group of the plan promises {promised:g} beams and refers to {found}; check that none is missing.",
+                CaseWarning,
+                stacklevel=3,
+            )
+    lost = sorted(units.keys() - set(beam_numbers))
+    if lost:
+        raise CaseError(
+            f"The fractions of the plan refer to beam {', '.join(map(str, lost))}, which the plan does not hold: it was cut off. Export it again."
+        )
     if any(value > 0 for value in units.values()):
         return {number for number, value in units.items() if value != 0}
     return set(units)
@@ -92,7 +111,7 @@ def _monitor_units(plan: Dataset) -> dict[int, float]:
         for reference in items(group, "ReferencedBeamSequence"):
             where = "A beam reference of the plan"
             stated = number(reference, "BeamMeterset", where) if text(reference, "BeamMeterset") else math.nan
-            units[int(number(reference, "ReferencedBeamNumber", where, default=-1.0))] += fractions * stated
+            units[int(number(reference, "ReferencedBeamNumber", where))] += fractions * stated
     return dict(units)
 
 

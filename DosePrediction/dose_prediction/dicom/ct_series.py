@@ -30,8 +30,8 @@ class CtVolume:
     grid: Grid
     series_uid: str
     frame_of_reference_uid: str
-    image_uids: tuple[str, ...]
-    """SOPInstanceUIDs in the order of the slices."""
+    image_uids: frozenset[str]
+    """SOPInstanceUIDs of all images of the series, localisers and repeated images among them."""
     patient_position: str
     """HFS, FFP, …; "" if the series does not say."""
     header: Dataset
@@ -88,7 +88,7 @@ def read_ct(files: Sequence[DicomFile]) -> CtVolume:
         grid,
         slices[0].file.series_uid,
         _common_text([one.file for one in slices], "FrameOfReferenceUID", "frame of reference"),
-        tuple(one.file.instance_uid for one in slices),
+        frozenset(file.instance_uid for file in files),
         _common_text([one.file for one in slices], "PatientPosition", "patient position"),
         first,
     )
@@ -243,7 +243,7 @@ def _hu(data: Dataset, file: DicomFile, rows: int, columns: int) -> NDArray[np.f
 def _common_text(images: Sequence[DicomFile], keyword: str, words: str) -> str:
     found = sorted({text(file.header, keyword) for file in images})
     if len(found) > 1:
-        raise CaseError(f"The CT series mixes {len(found)} values of {words} ({', '.join(map(repr, found))}); leave the images of one scan.")
+        raise CaseError(f"The CT series mixes {len(found)} values of {words}; leave the images of one scan.")
     return found[0]
 
 

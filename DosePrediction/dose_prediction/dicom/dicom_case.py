@@ -55,6 +55,7 @@ def read_dicom_case(folder: Path | str, beams: tuple[Beam | Arc, ...] | None = N
             plan = read_whole(files.plan.path)
             _compare_patients(ct.header, plan, "plan")
             planned = read_plan(plan, ct.patient_position, ct.frame_of_reference_uid, with_beams=beams is None)
+            _tell_of_lost_prescriptions(planned, structures)
         position = planned.patient_position if planned is not None else known_position(ct.patient_position, "The CT")
         placed = tuple(head_first_supine_equivalent(beam, position) for beam in beams) if beams is not None else planned.beams if planned else ()
         references = DicomReferences(
@@ -102,6 +103,15 @@ def write_predicted_dose(
 def _compare_patients(ct: Dataset, other: Dataset, words: str) -> None:
     if text(ct, "PatientID") != text(other, "PatientID"):
         warnings.warn(f"CT and {words} have different patient IDs; check that they are of one patient.", CaseWarning, stacklevel=3)
+
+
+def _tell_of_lost_prescriptions(planned: PlannedBeams, structures: Sequence[DrawnStructure]) -> None:
+    for roi_number in sorted(planned.prescriptions_gy.keys() - {structure.number for structure in structures}):
+        warnings.warn(
+            f"The plan prescribes {planned.prescriptions_gy[roi_number]:g} Gy to structure {roi_number}, which has no contour; check the targets.",
+            CaseWarning,
+            stacklevel=3,
+        )
 
 
 def _role(structure: DrawnStructure, prescriptions_gy: dict[int, float]) -> Role:

@@ -40,7 +40,7 @@ def read_dose(path: Path | str) -> DicomDose:
         data = read_whole(path)
         where = f"Dose {path.name}"
         if text(data, "SOPClassUID") != RT_DOSE:
-            raise CaseError(f"{path} is no RTDOSE ({text(data, 'Modality') or 'unknown modality'}); give a dose.")
+            raise CaseError(f"{path.name} is no RTDOSE ({text(data, 'Modality') or 'unknown modality'}); give a dose.")
         _check_kind(data, where)
         stored = _stored(data, where)
         scaling = number(data, "DoseGridScaling", where)

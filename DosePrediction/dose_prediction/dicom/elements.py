@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -19,6 +20,7 @@ from dose_prediction.case import CaseError
 
 # Larger than any file of a plan; what is larger is not read.
 LARGEST_FILE_BYTES = 2**31
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
@@ -38,18 +40,26 @@ def values_as_they_are() -> Iterator[None]:
 
 
 def read_whole(path: Path) -> Dataset:
-    """The data set of a DICOM file.  Raises CaseError if it is damaged."""
+    """The data set of a DICOM file.  Raises CaseError if it is damaged or cut off."""
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise CaseError(f"{path} has {path.stat().st_size:,} bytes; no file of a plan is that large, leave it out.")
+            raise CaseError(f"{path.name} has {path.stat().st_size:,} bytes; no file of a plan is that large, leave it out.")
         data = dcmread(path, force=True)
         if "TransferSyntaxUID" not in data.file_meta:  # a file without the prefix and header of PS3.10
             data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else ExplicitVRLittleEndian
+        _refuse_cut_off(path, data)
         return data
     except CaseError:
         raise
     except Exception as error:  # pydicom trips over damaged bytes in many ways
-        raise CaseError(f"{path} is damaged ({_reason(error)}); export or copy it again.") from error
+        raise CaseError(f"{path.name} is damaged; export or copy it again.") from error
+
+
+def _refuse_cut_off(path: Path, data: Dataset) -> None:
+    """pydicom takes the items of a sequence as far as the file goes, and says nothing of those that are missing."""
+    for element in data.values():
+        if isinstance(element, RawDataElement) and len(element.value or b"") < element.length < _UNDEFINED_LENGTH:
+            raise CaseError(f"{path.name} is cut off: an element of {element.length:,} bytes ends too early. Export or copy it again.")
 
 
 def text(data: Dataset, keyword: str) -> str:
@@ -103,10 +113,24 @@ def items(data: Dataset, keyword: str) -> list[Dataset]:
         found = data.get(keyword)
         listed = list(found) if found is not None and found != b"" else []
     except Exception as error:  # pydicom trips over damaged bytes in many ways
-        raise CaseError(f"The {_spaced(keyword)} of a DICOM file is damaged ({_reason(error)}); export it again.") from error
+        raise CaseError(f"The {_spaced(keyword)} of a DICOM file is damaged; export it again.") from error
     if not all(isinstance(item, Dataset) for item in listed):
         raise CaseError(f"The {_spaced(keyword)} of a DICOM file holds no items but other values; export it again.")
     return listed
+
+
+def items_by_number(data: Dataset, sequence: str, keyword: str, words: str) -> dict[int, Dataset]:
+    """The items of a sequence by their numbers, the element `keyword`; `words` say what one item is.
+
+    Raises CaseError if one has no number or two have the same.
+    """
+    found: dict[int, Dataset] = {}
+    for item in items(data, sequence):
+        item_number = int(number(item, keyword, f"A {words}"))
+        if item_number in found:
+            raise CaseError(f"The number {item_number} stands for more than one {words}; export it again.")
+        found[item_number] = item
+    return found
 
 
 def pixels(data: Dataset) -> NDArray[Any]:
@@ -153,8 +177,3 @@ def _spaced(keyword: str) -> str:
     'Image Position Patient'
     """
     return "".join(f" {letter}" if letter.isupper() and position else letter for position, letter in enumerate(keyword))
-
-
-def _reason(error: Exception) -> str:
-    first = str(error).strip().splitlines()
-    return (first[0][:120].rstrip(".") if first else "") or type(error).__name__

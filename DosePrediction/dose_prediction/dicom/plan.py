@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
 from dose_prediction.dicom.beam_reader import read_beam, treated_beams, weighted
-from dose_prediction.dicom.elements import items, number, numbers, text
+from dose_prediction.dicom.elements import items, items_by_number, number, numbers, text
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE, POSITIONS, head_first_supine_equivalent
 
 SAME_POINT_MM = 0.1
@@ -49,22 +49,18 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
     """
     frame_uid = text(plan, "FrameOfReferenceUID")
     if frame_uid and ct_frame_uid and frame_uid != ct_frame_uid:
-        raise CaseError(
-            f"The plan lies in the frame of reference {frame_uid}, the CT in {ct_frame_uid}: they are of different scans. Export them together."
-        )
+        raise CaseError("The plan lies in another frame of reference than the CT: they are of different scans. Export them together.")
     position = _position(plan, ct_position)
     beams: list[Beam | Arc] = []
     beam_numbers: list[int] = []
     isocentres: list[tuple[float, ...]] = []
-    treated = treated_beams(plan)
+    numbered = items_by_number(plan, "BeamSequence", "BeamNumber", "beam of the plan")
+    treated = treated_beams(plan, numbered)
     idle: list[str] = []
-    for data in items(plan, "BeamSequence"):
-        name = text(data, "BeamName") or text(data, "BeamNumber") or "without a name"
+    for beam_number, data in numbered.items():
+        name = text(data, "BeamName") or str(beam_number)
         if text(data, "TreatmentDeliveryType").upper() not in ("", "TREATMENT", "CONTINUATION"):
             continue  # set-up and port films
-        beam_number = int(number(data, "BeamNumber", "A beam of the plan", default=-1.0))
-        if treated and beam_number < 0:
-            raise CaseError(f"Beam {name!r} of the plan has no number, so that the fractions cannot refer to it; export the plan again.")
         if treated and beam_number not in treated:
             idle.append(name)
             continue

@@ -14,10 +14,12 @@ from pydicom.dataset import Dataset
 from dose_prediction.case import CaseError, CaseWarning
 from dose_prediction.contours import polygons_to_mask
 from dose_prediction.dicom.ct_series import CtVolume
-from dose_prediction.dicom.elements import items, number, numbers, text
+from dose_prediction.dicom.elements import items, items_by_number, number, numbers, text
+from dose_prediction.dicom.study import referenced_series
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 _WITHOUT_VOLUME = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
+_ONE = "structure of the structure set"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +40,14 @@ def read_structures(structure_set: Dataset, ct: CtVolume) -> tuple[DrawnStructur
     """
     if abs(ct.grid.direction[2][2]) < 0.999:
         raise CaseError("The CT's slices are not axial; contours are read on axial slices only. Export the structures on the axial CT.")
-    by_number = _by_number(structure_set, "StructureSetROISequence", "ROINumber")
+    by_number = items_by_number(structure_set, "StructureSetROISequence", "ROINumber", _ONE)
     if not by_number:
         raise CaseError("The structure set names no structure; export it again with its structures.")
-    types = {_number(item, "ReferencedROINumber"): text(item, "RTROIInterpretedType") for item in items(structure_set, "RTROIObservationsSequence")}
-    drawn = _by_number(structure_set, "ROIContourSequence", "ReferencedROINumber")
+    observations = items(structure_set, "RTROIObservationsSequence")
+    if not observations:
+        _warn("The structure set ends without RT ROI Observations, as one that was cut off: check that its structures are complete.")
+    types = {_number(item, "ReferencedROINumber"): text(item, "RTROIInterpretedType") for item in observations}
+    drawn = items_by_number(structure_set, "ROIContourSequence", "ReferencedROINumber", _ONE)
     if drawn.keys() - by_number.keys():
         _warn(f"The structure set has contours of structures without a name (numbers {sorted(drawn.keys() - by_number.keys())}); left out.")
     _check_images(structure_set, drawn, ct)
@@ -69,20 +74,22 @@ def read_structures(structure_set: Dataset, ct: CtVolume) -> tuple[DrawnStructur
 def _check_frame(name: str, frame_uid: str, ct: CtVolume) -> None:
     if frame_uid and ct.frame_of_reference_uid and frame_uid != ct.frame_of_reference_uid:
         raise CaseError(
-            f"Structure {name!r} was drawn in the frame of reference {frame_uid}, the CT has {ct.frame_of_reference_uid}: "
-            "they are of different scans. Export structures and CT that belong together, or register them first."
+            f"Structure {name!r} was drawn in another frame of reference than the CT's: they are of different scans. "
+            "Export structures and CT that belong together, or register them first."
         )
 
 
 def _check_images(structure_set: Dataset, drawn: dict[int, Dataset], ct: CtVolume) -> None:
-    """Images that contours refer to and that the CT lacks tell of missing slices, or of another version of the series."""
-    referenced = {
-        text(image, "ReferencedSOPInstanceUID") for roi in drawn.values() for contour in items(roi, "ContourSequence")[:1000]
-        for image in items(contour, "ContourImageSequence")
-    }  # fmt: skip
-    missing = len(referenced - set(ct.image_uids))
+    """Images that the structure set was drawn on and that the CT lacks tell of missing slices, or of another version of the series."""
+    drawn_on = [series for series in referenced_series(structure_set) if text(series, "SeriesInstanceUID") == ct.series_uid]
+    drawn_on += [contour for roi in drawn.values() for contour in items(roi, "ContourSequence")[:1000]]
+    referenced = {text(image, "ReferencedSOPInstanceUID") for one in drawn_on for image in items(one, "ContourImageSequence")}
+    missing = len(referenced - ct.image_uids)
     if missing:
-        _warn(f"Contours refer to {missing} image{'s' if missing > 1 else ''} that the CT series lacks; they were placed by their coordinates.")
+        _warn(
+            f"The structures were drawn on {missing} image{'s' if missing > 1 else ''} that the CT series lacks; contours were placed by their "
+            "coordinates. Load the whole series if slices are missing."
+        )
 
 
 def _contours(name: str, roi: Dataset | None) -> list[NDArray[np.float64]] | None:
@@ -117,16 +124,6 @@ def _points(name: str, contour: Dataset) -> NDArray[np.float64]:
     if stated != len(points):
         raise CaseError(f"A contour of {name!r} promises {stated:g} points and has {len(points)}; export the structures again.")
     return points
-
-
-def _by_number(structure_set: Dataset, sequence: str, keyword: str) -> dict[int, Dataset]:
-    found: dict[int, Dataset] = {}
-    for item in items(structure_set, sequence):
-        roi_number = int(number(item, keyword, "A structure"))
-        if roi_number in found:
-            raise CaseError(f"Two structures of the structure set have the number {roi_number}; export the structures again.")
-        found[roi_number] = item
-    return found
 
 
 def _number(item: Dataset, keyword: str) -> int:

@@ -44,8 +44,6 @@ _HEADER = [
     "Columns",
     "GantryDetectorTilt",
     "NumberOfFrames",
-    "StructureSetLabel",
-    "RTPlanLabel",
     "ReferencedStructureSetSequence",
     "ReferencedFrameOfReferenceSequence",
 ]
@@ -143,7 +141,8 @@ def find_studies(folder: Path | str) -> tuple[Study, ...]:
             else:
                 found[file.instance_uid] = file
         if damaged:
-            _warn(f"{len(damaged)} damaged DICOM {'file was' if len(damaged) == 1 else 'files were'} left out, {damaged[0]} first.")
+            first = damaged[0].relative_to(folder)
+            _warn(f"{len(damaged)} damaged DICOM {'file was' if len(damaged) == 1 else 'files were'} left out, {first} first.")
         if copies:
             _warn(f"{copies} DICOM {'file is a copy' if copies == 1 else 'files are copies'} of another in the folder and counted once.")
         by_study: dict[str, list[DicomFile]] = {}
@@ -159,21 +158,20 @@ def choose_plan_files(folder: Path, studies: Sequence[Study], needs_beams: bool 
     meant; of several plans none is taken unless `needs_beams`.
     """
     if not studies:
-        raise CaseError(f"{folder} holds no DICOM file that can be read; give a folder with a CT series and a structure set (RTSTRUCT).")
+        raise CaseError("The folder holds no DICOM file that can be read; give a folder with a CT series and a structure set (RTSTRUCT).")
     with values_as_they_are():
         structure_set = _structure_set(folder, studies)
-        return PlanFiles(_ct_of(structure_set, folder, studies), structure_set, _plan_of(structure_set, folder, studies, needs_beams))
+        return PlanFiles(_ct_of(structure_set, studies), structure_set, _plan_of(structure_set, folder, studies, needs_beams))
 
 
-def references_series(structure_set: Dataset) -> set[str]:
-    """SeriesInstanceUIDs of the images that a structure set says it was drawn on."""
-    return {
-        text(series, "SeriesInstanceUID") for study in _referenced_studies(structure_set) for series in items(study, "RTReferencedSeriesSequence")
-    }
-
-
-def _referenced_studies(structure_set: Dataset) -> list[Dataset]:
-    return [study for frame in items(structure_set, "ReferencedFrameOfReferenceSequence") for study in items(frame, "RTReferencedStudySequence")]
+def referenced_series(structure_set: Dataset) -> list[Dataset]:
+    """The series that a structure set says it was drawn on: items of RT Referenced Series Sequence."""
+    return [
+        series
+        for frame in items(structure_set, "ReferencedFrameOfReferenceSequence")
+        for study in items(frame, "RTReferencedStudySequence")
+        for series in items(study, "RTReferencedSeriesSequence")
+    ]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -206,39 +204,37 @@ def _study(uid: str, files: Sequence[DicomFile]) -> Study:
 def _structure_set(folder: Path, studies: Sequence[Study]) -> DicomFile:
     structure_sets = [file for study in studies for file in study.structure_sets]
     if not structure_sets:
-        raise CaseError(f"{folder} holds no structure set (RTSTRUCT), but {_listed(studies)}; export the structures with the CT.")
+        raise CaseError(f"The folder holds no structure set (RTSTRUCT), but {_listed(studies)}; export the structures with the CT.")
     if len(structure_sets) == 1:
         return structure_sets[0]
     planned = {uid for study in studies for plan in study.plans for uid in _structure_sets_of(plan)}
     chosen = [file for file in structure_sets if file.instance_uid in planned]
     if len(chosen) == 1:
         return chosen[0]
-    raise CaseError(
-        f"{folder} holds {len(structure_sets)} structure sets ({_labels(structure_sets, 'StructureSetLabel', folder)}); leave the one to plan with."
-    )
+    raise CaseError(f"The folder holds {len(structure_sets)} structure sets ({_names(structure_sets, folder)}); leave the one to plan with.")
 
 
-def _ct_of(structure_set: DicomFile, folder: Path, studies: Sequence[Study]) -> tuple[DicomFile, ...]:
+def _ct_of(structure_set: DicomFile, studies: Sequence[Study]) -> tuple[DicomFile, ...]:
     series = [images for study in studies for images in study.ct_series]
     if not series:
-        raise CaseError(f"{folder} holds no CT image, but {_listed(studies)}; export the planning CT with the structures.")
-    wanted = references_series(structure_set.header)
+        raise CaseError(f"The folder holds no CT image, but {_listed(studies)}; export the planning CT with the structures.")
+    wanted = {text(one, "SeriesInstanceUID") for one in referenced_series(structure_set.header)}
     chosen = [images for images in series if images[0].series_uid in wanted]
     if len(chosen) == 1:
         return chosen[0]
     if len(chosen) > 1:
         sizes = ", ".join(str(len(images)) for images in chosen)
-        raise CaseError(f"The structure set refers to {len(chosen)} CT series (of {sizes} images); leave the one to plan on in {folder}.")
+        raise CaseError(f"The structure set refers to {len(chosen)} CT series (of {sizes} images); leave the one to plan on.")
     if wanted:
         raise CaseError(
-            f"The structure set {structure_set.path.name} was drawn on the series {', '.join(sorted(wanted))}, which is not in {folder}; "
-            f"there: {', '.join(f'CT series {images[0].series_uid} of {len(images)} images' for images in series)}. Export the CT that belongs to it."
+            f"The structure set {structure_set.path.name} was drawn on a series that is not in the folder; "
+            f"there: {', '.join(f'CT series of {len(images)} images' for images in series)}. Export the CT that belongs to it."
         )
     frames = _frames_of_reference(structure_set.header)
     chosen = [images for images in series if images[0].frame_of_reference_uid in frames]
     if len(chosen) != 1:
         raise CaseError(
-            f"The structure set {structure_set.path.name} names no series, and {len(chosen)} of {len(series)} CT series in {folder} "
+            f"The structure set {structure_set.path.name} names no series, and {len(chosen)} of {len(series)} CT series in the folder "
             "have its frame of reference; leave the CT that it was drawn on."
         )
     _warn(f"The structure set {structure_set.path.name} names no CT series; the only one with its frame of reference was taken.")
@@ -252,7 +248,7 @@ def _plan_of(structure_set: DicomFile, folder: Path, studies: Sequence[Study], n
         return None
     if len(chosen) > 1:
         raise CaseError(
-            f"{folder} holds {len(chosen)} plans of the structure set ({_labels(chosen, 'RTPlanLabel', folder)}); "
+            f"The folder holds {len(chosen)} plans of the structure set ({_names(chosen, folder)}); "
             "leave the one whose beams are meant, or give beams."
         )
     if not chosen and len(plans) == 1:
@@ -261,8 +257,7 @@ def _plan_of(structure_set: DicomFile, folder: Path, studies: Sequence[Study], n
         return plans[0]
     if not chosen and plans:
         raise CaseError(
-            f"None of {len(plans)} plans in {folder} ({_labels(plans, 'RTPlanLabel', folder)}) was made on the structure set; "
-            "leave the one that is meant."
+            f"None of {len(plans)} plans in the folder ({_names(plans, folder)}) was made on the structure set; leave the one that is meant."
         )
     return chosen[0] if chosen else None
 
@@ -280,8 +275,8 @@ def _listed(studies: Sequence[Study]) -> str:
     return "; ".join(map(str, studies))
 
 
-def _labels(files: Iterable[DicomFile], keyword: str, folder: Path) -> str:
-    return ", ".join(f"{text(file.header, keyword)!r} in {file.path.relative_to(folder)}" for file in files)
+def _names(files: Iterable[DicomFile], folder: Path) -> str:
+    return ", ".join(str(file.path.relative_to(folder)) for file in files)
 
 
 def _warn(sentence: str) -> None:
