@@ -224,6 +224,7 @@ def in_first_point(keyword: str, value: object) -> Callable[[Dataset], None]:
         (in_first_point("IsocenterPosition", [0, 0, 50]), "several isocentres"),
         (in_first_point("TableTopPitchAngle", 5), "table pitched by 5 degrees"),
         (in_beam("ControlPointSequence", []), "has no control point"),
+        (in_beam("TreatmentDeliveryType", "TREAT"), "Beam 'Beam 1' of the plan is of the unknown kind 'TREAT'"),
         (in_beam("BeamNumber", None), "A beam of the plan has no usable Beam Number"),
         (in_beam("BeamNumber", 2), "The number 2 stands for more than one beam of the plan"),
         (keep_beams, "no treatment beam"),
@@ -254,6 +255,29 @@ def test_fractions_that_promise_more_beams_than_they_refer_to_are_told_of(folder
     change_plan(folder, lambda plan: setattr(plan.FractionGroupSequence[0], "NumberOfBeams", 5))
     with pytest.warns(CaseWarning, match="promises 5 beams and refers to 3; check that none is missing"):
         assert len(read_case(folder).beams) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (in_beam("RadiationType", ""), r"state no Radiation Type \('Beam 1'\); assumed: photons"),
+        (in_first_point("NominalBeamEnergy", None), "state no Nominal Beam Energy .*; assumed: 6 MV"),
+        (in_first_point("PatientSupportAngle", None), "state no Patient Support Angle .*; assumed: 0 degrees"),
+        (in_first_point("BeamLimitingDeviceAngle", None), "state no Beam Limiting Device Angle .*; assumed: 0 degrees"),
+        (in_first_point("IsocenterPosition", None), r"give no isocentre \('Beam 1'\); that of the others was taken"),
+        (lambda plan: delattr(plan, "FractionGroupSequence"), "No fraction of the plan refers to beams; all of them were taken"),
+    ],
+)
+def test_what_a_plan_leaves_open_is_told_of(folder, change, sentence):
+    change_plan(folder, change)
+    with pytest.warns(CaseWarning, match=sentence):
+        assert read_case(folder).digest == water_case().digest
+
+
+def test_a_prescription_below_zero_is_refused(folder):
+    change_plan(folder, lambda plan: setattr(plan.DoseReferenceSequence[0], "TargetPrescriptionDose", "-2"))
+    with pytest.raises(CaseError, match="prescribes -2 Gy"):
+        read_case(folder)
 
 
 def test_a_prescription_to_a_structure_that_is_not_there_is_told_of(folder):

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 
 from dose_prediction import openkbp
-from dose_prediction.case import Beam, Grid, PlanCase, Role, Structure
+from dose_prediction.case import Beam, Grid, PlanCase, Role, Structure, recognise
 from dose_prediction.case_files import read_case, write_case, write_case_folder
 from dose_prediction.dicom import DicomReferences, write_case_as_dicom, write_dose
 from dose_prediction.dicom.instances import item
@@ -152,6 +153,19 @@ def _check_dicom_case(case: PlanCase, folder: Path) -> None:
         _require(differing <= 0.01 * structure.mask.sum() + 2, f"{differing} other voxels of {structure.name!r}")
 
 
+def _check_plan(case: PlanCase, folder: Path) -> None:
+    """Beams, isocentre and prescriptions; CT and structures are those of the intact files beside the plan."""
+    _check_dicom_case(case, folder)
+    plan = plain_reading.plan(folder / "plan.dcm")
+    beams = {(beam.gantry_deg, beam.couch_deg, beam.collimator_deg, beam.energy_mv) for beam in case.beams if isinstance(beam, Beam)}
+    _require(beams == plan.beams, f"beams {beams} for {set(plan.beams)}")
+    _require(np.allclose(case.isocentre, plan.isocentre_mm, atol=1e-3), f"isocentre {case.isocentre} for {plan.isocentre_mm}")
+    numbers = {str(roi.ROIName): int(roi.ROINumber) for roi in pydicom.dcmread(folder / "structure_set.dcm").StructureSetROISequence}
+    for target in case.targets:
+        prescribed = plan.prescriptions_gy.get(numbers[target.name]) or recognise(target.name).prescription_gy
+        _require(target.role.prescription_gy == prescribed, f"{target.role.prescription_gy} Gy for {prescribed}")
+
+
 def _check_case(case: PlanCase, folder: Path) -> None:
     """Whatever the plan says, CT and masks are those of the intact files beside it."""
     intact = small_case()
@@ -223,7 +237,7 @@ FORMATS = (
     Format("RTDOSE, 32 bits", 2, _write_rtdose(32), "dose.dcm", damaged_dicom, lambda f: read_dose_file(f / "dose.dcm"), _check_rtdose),
     Format("CT image", 3, _write_dicom, "ct_003.dcm", damaged_dicom, read_case, _check_dicom_case),
     Format("RTSTRUCT", 4, _write_dicom, "structure_set.dcm", damaged_dicom, read_case, _check_dicom_case),
-    Format("RTPLAN", 3, _write_dicom, "plan.dcm", damaged_dicom, read_case, _check_dicom_case),
+    Format("RTPLAN", 3, _write_dicom, "plan.dcm", damaged_dicom, read_case, _check_plan),
     Format("NRRD dose, raw", 3, _write_raw_nrrd, "dose.nrrd", damaged_text, lambda f: read_dose_file(f / "dose.nrrd"), _check_nrrd_dose),
     Format(
         "NRRD dose, gzip",

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,42 @@ def structures(structure_set: Path, origins: np.ndarray, spacing_mm: Sequence[fl
             mask[plane] ^= Outline(np.concatenate([points[:, :2], points[:1, :2]]), closed=True).contains_points(centres).reshape(shape[1:])
         found[str(roi.ROIName)] = mask
     return found
+
+
+@dataclass(frozen=True)
+class PlainPlan:
+    """Treated static beams as (gantry, couch, collimator, MV), their isocentre (LPS mm) and prescriptions (Gy) by ROI number."""
+
+    beams: frozenset[tuple[float, ...]]
+    isocentre_mm: tuple[float, ...]
+    prescriptions_gy: dict[int, float]
+
+
+def plan(path: Path) -> PlainPlan:
+    """A plan of static beams of one isocentre for a head-first supine patient."""
+    data = pydicom.dcmread(path, force=True)
+    if {setup.get("PatientPosition") for setup in data.get("PatientSetupSequence", [])} - {"HFS", None, ""}:
+        raise ValueError("another position")
+    (group,) = data.FractionGroupSequence
+    treated = {int(reference.ReferencedBeamNumber) for reference in group.ReferencedBeamSequence}
+    numbers = [int(beam.BeamNumber) for beam in data.BeamSequence]
+    if set(numbers) < treated or len(set(numbers)) < len(numbers) or group.NumberOfBeams != len(treated):
+        raise ValueError(f"beams {numbers}, treated {treated}, promised {group.NumberOfBeams}")
+    beams, isocentres = [], set()
+    for beam in (beam for beam in data.BeamSequence if beam.get("TreatmentDeliveryType") in ("TREATMENT", "", None)):
+        first, *others = beam.ControlPointSequence
+        if (
+            beam.get("NumberOfControlPoints", 2) != 1 + len(others)
+            or any("GantryAngle" in point for point in others)
+            or beam.RadiationType != "PHOTON"
+        ):
+            raise ValueError("no static beam of photons")
+        isocentres.add(tuple(map(float, first.IsocenterPosition)))
+        angles = (first.GantryAngle, first.PatientSupportAngle, first.BeamLimitingDeviceAngle)
+        beams.append((*(float(angle) % 360 for angle in angles), float(first.NominalBeamEnergy)))
+    (isocentre,) = isocentres
+    doses = [reference for reference in data.get("DoseReferenceSequence", []) if reference.get("DoseReferenceType") != "ORGAN_AT_RISK"]
+    return PlainPlan(frozenset(beams), isocentre, {int(one.ReferencedROINumber): float(one.get("TargetPrescriptionDose") or 0) for one in doses})
 
 
 def nrrd(path: Path) -> tuple[np.ndarray, dict[str, str]]:

@@ -79,9 +79,9 @@ def number(data: Dataset, keyword: str, where: str, default: float | None = None
             return default
         result = float(value)
     except Exception as error:
-        raise CaseError(f"{where} has no usable {_spaced(keyword)} ({_shown(data, keyword)}); export it again.") from error
+        raise CaseError(f"{where} has no usable {spaced(keyword)} ({_shown(data, keyword)}); export it again.") from error
     if not np.isfinite(result):
-        raise CaseError(f"{where} has no usable {_spaced(keyword)} ({result}); export it again.")
+        raise CaseError(f"{where} has no usable {spaced(keyword)} ({result}); export it again.")
     return result
 
 
@@ -100,10 +100,10 @@ def numbers(data: Dataset, keyword: str, where: str, count: int | None = None) -
             parts = [] if found is None or found == "" else [found] if isinstance(found, (int, float, str)) else list(found)
         result = np.array([float(part) for part in parts], dtype=float)
     except Exception as error:
-        raise CaseError(f"{where} has no usable {_spaced(keyword)} ({_shown(data, keyword)}); export it again.") from error
+        raise CaseError(f"{where} has no usable {spaced(keyword)} ({_shown(data, keyword)}); export it again.") from error
     if (count is not None and len(result) != count) or not np.all(np.isfinite(result)):
         wanted = f"{count} finite numbers" if count is not None else "finite numbers"
-        raise CaseError(f"{where} has no usable {_spaced(keyword)} ({_shown(data, keyword)}, not {wanted}); export it again.")
+        raise CaseError(f"{where} has no usable {spaced(keyword)} ({_shown(data, keyword)}, not {wanted}); export it again.")
     return result
 
 
@@ -113,9 +113,9 @@ def items(data: Dataset, keyword: str) -> list[Dataset]:
         found = data.get(keyword)
         listed = list(found) if found is not None and found != b"" else []
     except Exception as error:  # pydicom trips over damaged bytes in many ways
-        raise CaseError(f"The {_spaced(keyword)} of a DICOM file is damaged; export it again.") from error
+        raise CaseError(f"The {spaced(keyword)} of a DICOM file is damaged; export it again.") from error
     if not all(isinstance(item, Dataset) for item in listed):
-        raise CaseError(f"The {_spaced(keyword)} of a DICOM file holds no items but other values; export it again.")
+        raise CaseError(f"The {spaced(keyword)} of a DICOM file holds no items but other values; export it again.")
     return listed
 
 
@@ -170,10 +170,10 @@ def _shown(data: Dataset, keyword: str) -> str:
     return repr(shown[:60])
 
 
-def _spaced(keyword: str) -> str:
+def spaced(keyword: str) -> str:
     """The name of an element as the standard writes it.
 
-    >>> _spaced("ImagePositionPatient")
+    >>> spaced("ImagePositionPatient")
     'Image Position Patient'
     """
     return "".join(f" {letter}" if letter.isupper() and position else letter for position, letter in enumerate(keyword))

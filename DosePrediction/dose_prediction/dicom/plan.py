@@ -11,10 +11,19 @@ from pydicom.dataset import Dataset
 
 from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
 from dose_prediction.dicom.beam_reader import read_beam, treated_beams, weighted
-from dose_prediction.dicom.elements import items, items_by_number, number, numbers, text
+from dose_prediction.dicom.elements import items, items_by_number, number, numbers, spaced, text
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE, POSITIONS, head_first_supine_equivalent
 
 SAME_POINT_MM = 0.1
+_TREATED = ("", "TREATMENT", "CONTINUATION")
+_NOT_TREATED = ("SETUP", "OPEN_PORTFILM", "TRMT_PORTFILM")
+# What a beam that leaves an element out is taken to have.
+_ASSUMED = {
+    "RadiationType": "photons",
+    "NominalBeamEnergy": "6 MV",
+    "PatientSupportAngle": "0 degrees",
+    "BeamLimitingDeviceAngle": "0 degrees",
+}
 
 
 @dataclass(frozen=True)
@@ -51,45 +60,87 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
     if frame_uid and ct_frame_uid and frame_uid != ct_frame_uid:
         raise CaseError("The plan lies in another frame of reference than the CT: they are of different scans. Export them together.")
     position = _position(plan, ct_position)
+    planned = _treatment_beams(plan, with_beams)
+    isocentres = [place for beam in planned if (place := beam.isocentre_mm) is not None]
     beams: list[Beam | Arc] = []
-    beam_numbers: list[int] = []
-    isocentres: list[tuple[float, ...]] = []
-    numbered = items_by_number(plan, "BeamSequence", "BeamNumber", "beam of the plan")
-    treated = treated_beams(plan, numbered)
-    idle: list[str] = []
-    for beam_number, data in numbered.items():
-        name = text(data, "BeamName") or str(beam_number)
-        if text(data, "TreatmentDeliveryType").upper() not in ("", "TREATMENT", "CONTINUATION"):
-            continue  # set-up and port films
-        if treated and beam_number not in treated:
-            idle.append(name)
-            continue
-        where = f"Beam {name!r} of the plan"
-        radiation = text(data, "RadiationType").upper()
-        if radiation not in ("", "PHOTON"):
-            raise CaseError(f"{where} is of {radiation.lower()}s; doses are predicted for photons only.")
-        points = items(data, "ControlPointSequence")
-        if not points:
-            raise CaseError(f"{where} has no control point and so no angle; export the plan again.")
-        isocentres += [tuple(numbers(point, "IsocenterPosition", where, 3).tolist()) for point in points if text(point, "IsocenterPosition")][:1]
-        if with_beams:
-            beams.append(read_beam(data, points, where))
-            beam_numbers.append(beam_number)
-    if idle and with_beams:
-        _warn(f"Beams that no fraction of the plan treats with were left out: {', '.join(map(repr, idle))}.")
-    if with_beams and not beams:
-        raise CaseError("The plan has no treatment beam; export a plan with beams, or give beams.")
+    if with_beams:
+        if not planned:
+            raise CaseError("The plan has no treatment beam; export a plan with beams, or give beams.")
+        _tell_of_gaps(planned)
+        beams = [read_beam(beam.data, beam.points, beam.where) for beam in planned]
     if position != HEAD_FIRST_SUPINE:
         _warn(
             f"The patient lies {POSITIONS[position]} ({position}); beams are given by the angles of a head-first supine patient, "
             "for whom they enter in the same place."
         )
     return PlannedBeams(
-        tuple(head_first_supine_equivalent(beam, position) for beam in weighted(beams, plan, beam_numbers)),
+        tuple(head_first_supine_equivalent(beam, position) for beam in weighted(beams, plan, [beam.number for beam in planned] if beams else [])),
         _common_isocentre(isocentres, with_beams),
         _prescriptions(plan),
         position,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _PlanBeam:
+    """A beam as the plan has it, with its control points, of which there is at least one."""
+
+    number: int
+    name: str
+    data: Dataset
+    points: list[Dataset]
+
+    @property
+    def where(self) -> str:
+        return f"Beam {self.name!r} of the plan"
+
+    @property
+    def isocentre_mm(self) -> tuple[float, ...] | None:
+        """That of the first control point that gives one; None if none does."""
+        given = (point for point in self.points if text(point, "IsocenterPosition"))
+        return next((tuple(numbers(point, "IsocenterPosition", self.where, 3).tolist()) for point in given), None)
+
+    def states(self, keyword: str) -> bool:
+        return bool(text(self.data, keyword) or text(self.points[0], keyword))
+
+
+def _treatment_beams(plan: Dataset, tells: bool) -> list[_PlanBeam]:
+    """The beams that the plan treats with.  Raises CaseError for what cannot be a beam of photons; `tells` of beams that are left out."""
+    numbered = items_by_number(plan, "BeamSequence", "BeamNumber", "beam of the plan")
+    treated = treated_beams(plan, numbered)
+    found: list[_PlanBeam] = []
+    idle: list[str] = []
+    for beam_number, data in numbered.items():
+        beam = _PlanBeam(beam_number, text(data, "BeamName") or str(beam_number), data, items(data, "ControlPointSequence"))
+        delivery, radiation = text(data, "TreatmentDeliveryType").upper(), text(data, "RadiationType").upper()
+        if delivery in _NOT_TREATED:
+            continue
+        if treated and beam_number not in treated:
+            idle.append(beam.name)
+            continue
+        if delivery not in _TREATED:
+            raise CaseError(f"{beam.where} is of the unknown kind {delivery!r} (Treatment Delivery Type); export the plan again.")
+        if radiation not in ("", "PHOTON"):
+            raise CaseError(f"{beam.where} is of {radiation.lower()}s; doses are predicted for photons only.")
+        if not beam.points:
+            raise CaseError(f"{beam.where} has no control point and so no angle; export the plan again.")
+        found.append(beam)
+    if idle and tells:
+        _warn(f"Beams that no fraction of the plan treats with were left out: {', '.join(map(repr, idle))}.")
+    if found and not treated and tells:
+        _warn("No fraction of the plan refers to beams; all of them were taken.")
+    return found
+
+
+def _tell_of_gaps(beams: Sequence[_PlanBeam]) -> None:
+    """What beams leave open, and how it was understood."""
+    for keyword, assumed in _ASSUMED.items():
+        silent = [repr(beam.name) for beam in beams if not beam.states(keyword)]
+        if silent:
+            _warn(f"Beams of the plan state no {spaced(keyword)} ({', '.join(silent)}); assumed: {assumed}.")
+    placeless = [repr(beam.name) for beam in beams if beam.isocentre_mm is None]
+    if 0 < len(placeless) < len(beams):
+        _warn(f"Beams of the plan give no isocentre ({', '.join(placeless)}); that of the others was taken.")
 
 
 def _position(plan: Dataset, ct_position: str) -> str:
@@ -122,7 +173,9 @@ def _prescriptions(plan: Dataset) -> dict[int, float]:
     for reference in items(plan, "DoseReferenceSequence"):
         dose = number(reference, "TargetPrescriptionDose", "A dose reference of the plan", default=0.0)
         roi = int(number(reference, "ReferencedROINumber", "A dose reference of the plan", default=-1))
-        if dose > 0 and roi >= 0 and text(reference, "DoseReferenceType").upper() in ("TARGET", ""):
+        if dose < 0:
+            raise CaseError(f"A dose reference of the plan prescribes {dose:g} Gy; export the plan again.")
+        if dose > 0 and roi >= 0 and text(reference, "DoseReferenceType").upper() != "ORGAN_AT_RISK":
             found[roi] = max(dose, found.get(roi, 0.0))
     return found
 
