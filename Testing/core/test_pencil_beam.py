@@ -48,13 +48,13 @@ def open_field(points: np.ndarray, beams: tuple[Beam, ...] = (Beam(0),), ssd_mm:
 
 
 def test_depth_dose_of_a_ten_centimetre_field_is_that_of_a_6_mv_beam() -> None:
-    # BJR supplement 25, 6 MV, 10 x 10 cm, SSD 100 cm: d_max 15 mm, 67.5 % at 10 cm; generic linear accelerators lie within 3 mm and 3 %.
+    # BJR supplement 25, 6 MV, 10 x 10 cm, SSD 100 cm: d_max 15 mm, 67.5 % at 10 cm, 39.3 % at 20 cm; generic accelerators lie within 3 mm and 3 %.
     depths = np.arange(2.0, 250.0, 1.0)
     dose = open_field(on_axis(depths))
     deepest = depths[np.argmax(dose)]
     assert 11 <= deepest <= 18
     assert 100 * np.interp(100.0, depths, dose) / dose.max() == pytest.approx(67.5, abs=3.0)
-    assert 100 * np.interp(200.0, depths, dose) / dose.max() == pytest.approx(38.5, abs=4.0)
+    assert 100 * np.interp(200.0, depths, dose) / dose.max() == pytest.approx(39.3, abs=3.0)
 
 
 def test_a_10_mv_beam_has_the_published_depth_dose_and_quality() -> None:
@@ -324,5 +324,5 @@ def test_dose_is_linear_in_fluence() -> None:
 
 
 def test_an_energy_without_beam_data_is_refused_with_those_there_are() -> None:
-    with pytest.raises(CaseError, match=r"No beam data for 15 MV; choose one of: 6 MV, 10 MV"):
+    with pytest.raises(CaseError, match=r"No beam data for 15 MV; choose one of: 6 MV, 10 MV, 6 MV FFF, 10 MV FFF"):
         photon_machine(15.0)

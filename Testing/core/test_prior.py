@@ -70,8 +70,8 @@ def test_open_field_is_one_on_average_in_the_targets() -> None:
 
 
 def test_one_beam_without_beam_data_among_others_is_refused() -> None:
-    case = water_case().with_beams((Beam(0), Beam(90, is_flattened=False)))
-    with pytest.raises(CaseError, match=r"No beam data for 6 MV FFF; choose one of: 6 MV"):
+    case = water_case().with_beams((Beam(0), Beam(90, energy_mv=18, is_flattened=False)))
+    with pytest.raises(CaseError, match=r"No beam data for 18 MV FFF; choose one of: 6 MV"):
         trace_beams(case, planning_region(case))
 
 

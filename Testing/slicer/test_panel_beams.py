@@ -206,6 +206,8 @@ def test_each_beam_has_its_own_energy_which_reaches_the_case(user, patient, work
 
 def test_one_energy_is_chosen_for_all_beams_and_kept_by_templates_and_new_beams(user):
     set_angles(user, "0, 90")
+    choose(beams_ui(user).energyComboBox, "6 MV FFF")
+    assert user.panel.parameters.beams == (Beam(0, is_flattened=False), Beam(90, is_flattened=False))
     choose(beams_ui(user).energyComboBox, "10 MV")
     assert [row[7] for row in rows(user)] == ["10", "10"]
     choose(beams_ui(user).templateComboBox, "4-field box")
@@ -218,7 +220,7 @@ def test_an_energy_without_beam_data_is_shown_and_prevents_with_the_remedy(user,
     user.select(patient)
     user.panel.parameters.node.SetParameter("Beams", json.dumps([{"gantry_deg": 0, "energy_mv": 18, "is_flattened": False}, {"gantry_deg": 90}]))
     assert [row[7] for row in rows(user)] == ["18 FFF", "6"]
-    assert "There are no beam data for 18 MV FFF; choose one of: 6 MV, 10 MV" in user.reasons
+    assert "There are no beam data for 18 MV FFF; choose one of: 6 MV, 10 MV, 6 MV FFF, 10 MV FFF" in user.reasons
     assert "18 MV FFF" in beams_ui(user).beamsLabel.text
     choose(beams_ui(user).energyComboBox, "6 MV")
     assert user.panel.parameters.beams == (Beam(0), Beam(90))

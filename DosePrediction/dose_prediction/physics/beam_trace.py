@@ -20,8 +20,8 @@ class BeamTrace:
     """What the dose of a beam at n points depends on, but for its energy and fluence; lengths in mm.
 
     `u` and `v` (n,) are where the points project on the isocentre plane, `distance` (n,) is from the source along the axis, `depth` (n,) is
-    radiological; `spread_density` (n,) widens the kernel in lung, None for a beam that meets none; `ssd` is the source-surface distance of the
-    central ray.
+    radiological; `spread_density` (n,) widens the kernel in lung and `lacking` (n,) is how much less water than in solid tissue the lung on the way
+    is, both None for a beam that meets none; `ssd` is the source-surface distance of the central ray.
     """
 
     u: Values
@@ -29,11 +29,12 @@ class BeamTrace:
     distance: Values
     depth: Values
     spread_density: Values | None
+    lacking: Values | None
     ssd: float
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.u, self.v, self.distance, self.depth, self.spread_density)
+        arrays = (self.u, self.v, self.distance, self.depth, self.spread_density, self.lacking)
         return sum(array.nbytes for array in arrays if array is not None)
 
 
@@ -45,10 +46,10 @@ def trace_beam(medium: Medium, lung: Values | None, frame: BeamFrame, points_mm:
     fan = ray_fan(medium, turned, fan_u, fan_v, distance)
     density = fan.sampled(medium.density, medium.grid)
     depth = radiological_depth(fan, density)
-    spread = None
+    spread = lacking = None
     if lung is not None:
-        # Outside the volume the sampled difference from water is zero.
-        local = 1 - fan.sampled(1 - lung, medium.grid)
-        if bool((local < 1).any()):
-            spread = fan.read(followed_density(local, density * fan.steps_mm), fan_u, fan_v, distance)
-    return BeamTrace(u, v, distance, fan.read(depth, fan_u, fan_v, distance), spread, fan.surface_mm(depth))
+        less = fan.sampled(1 - lung, medium.grid)  # than water; zero outside the volume
+        if bool(less.any()):
+            spread = fan.read(followed_density(1 - less, density * fan.steps_mm), fan_u, fan_v, distance)
+            lacking = fan.read(radiological_depth(fan, less), fan_u, fan_v, distance)
+    return BeamTrace(u, v, distance, fan.read(depth, fan_u, fan_v, distance), spread, lacking, fan.surface_mm(depth))

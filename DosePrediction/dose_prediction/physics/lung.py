@@ -6,6 +6,11 @@ density that the electrons have met on their way to a point: the local density, 
 equilibrium soon, leaving it the equilibrium takes longer to come back.  Both lengths, and the part of the kernel that is stretched, were fitted to a
 collapsed-cone dose of 3 x 3, 5 x 5 and 10 x 10 cm fields on a slab of lung (`Testing/core/test_lung.py`).
 
+Scattered photons matter more there, too.  In solid tissue the engine's kernels end at 25 mm, as those did with which the doses were computed that it
+was fitted to: what is cut off can hardly be told from less fluence, as it changes with depth nearly as the rest does.  It no longer does where the
+way to a point lacks water: behind a lung that lacks 74 mm of it a field of 10 x 10 cm gets 11 % too much from the narrow kernel, in proportion less
+behind less lung.  So a beam that meets much lung gets the whole kernel, one that meets less a part of its tail.
+
 Only volumes of lung count.  Airways, sinuses, and the partial volumes at skin and bone leave the dose as it is; between the two the correction
 sets in continuously with the share of lung-like tissue in the surroundings.
 """
@@ -24,6 +29,9 @@ SURROUNDINGS_MM = 60.0  # side of the cube whose share of lung-like tissue decid
 DECIDING_SHARES = (0.3, 0.5)  # no correction up to the first, all of it from the second on: half of the cube is lung at the lung's flat border
 ENTERING_MM, LEAVING_MM = 3.0, 12.0  # water-equivalent path on which the kernel follows a falling and a rising density
 LEAST_DENSITY = 0.25  # the kernel is stretched by no more than the inverse
+# Water that lung lacks on the way to what a beam irradiates, on average: none of the kernel's tail up to the first, an error of 2 % at the most, and
+# all of it from the second on.  The nine beams of 118 head-and-neck cases of OpenKBP reach 0 to 10 mm, those of targets in the lung 10 to 90 mm.
+DECIDING_LACK_MM = (15.0, 30.0)
 
 Values = NDArray[np.float32]
 
@@ -40,6 +48,16 @@ def spreading_density(medium: Medium) -> Values | None:
     if not part.any():
         return None
     return (1 - part * (1 - np.clip(density, LEAST_DENSITY, 1))).astype(np.float32)
+
+
+def wide_kernel_share(lacking_mm: float) -> float:
+    """How much of the kernel's tail a beam gets that irradiates points to which the way through lung lacks so much water on average.
+
+    >>> wide_kernel_share(10.0), wide_kernel_share(24.0), wide_kernel_share(50.0)
+    (0.0, 0.6, 1.0)
+    """
+    none, all_of_it = DECIDING_LACK_MM
+    return min(max((lacking_mm - none) / (all_of_it - none), 0.0), 1.0)
 
 
 def followed_density(local: torch.Tensor, path_mm: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ with the radiological depth d, the attenuation m and the build-up constants beta
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,17 @@ from dose_prediction.case.errors import CaseError
 
 DATA = Path(__file__).with_name("data")
 # By energy in MV and whether the beam is flattened; every file has its source and licence beside it.
-PHOTON_FILES = {(6.0, True): "generic_photon_6mv.npz", (10.0, True): "generic_photon_10mv.npz"}
+PHOTON_FILES = {
+    (6.0, True): "generic_photon_6mv.npz",
+    (10.0, True): "generic_photon_10mv.npz",
+    (6.0, False): "generic_photon_6mv_fff.npz",
+    (10.0, False): "generic_photon_10mv_fff.npz",
+}
+OFF_AXIS = ("half_fluence_mm", "fall_off_power")  # only in files of beams without flattening filter
 FINE_MM = 0.5  # sampling of the kernels while they are convolved with a beamlet
 SPREAD_DENSITIES = (0.5, 0.25)  # densities of the stretched kernels of lung, each half of the one before
 STRETCHED_MM = (30.0, 50.0)  # radius in water up to which the kernel is stretched wholly, and from which not at all
+WIDE_MM = 100.0  # radius at which every kernel ends, a wide or a stretched one
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +36,8 @@ class Machine:
     """A photon beam of one energy.
 
     `kernel` (source-surface distances, 3, radii) is tabulated at `ssd_mm` and `radius_mm`; `kernel_radius_mm` cuts its tail; `penumbra_fwhm_mm`
-    is the width at half maximum of the source as seen in the isocentre plane; `beamlet_mm` the beamlet's side there.
+    is the width at half maximum of the source as seen in the isocentre plane; `beamlet_mm` the beamlet's side there.  Without flattening filter the
+    open beam's fluence falls off from its axis: to half of it at `half_fluence_mm` in that plane, as steeply as `fall_off_power` says.
     """
 
     energy_mv: float
@@ -42,9 +50,20 @@ class Machine:
     kernel_radius_mm: float = 25.0
     penumbra_fwhm_mm: float = 5.0
     beamlet_mm: float = 5.0
+    half_fluence_mm: float = np.inf
+    fall_off_power: float = 1.0
 
     def with_kernel_radius(self, radius_mm: float) -> Machine:
         return replace(self, kernel_radius_mm=radius_mm)
+
+    @cached_property
+    def wide(self) -> Machine:
+        """The same beam with all of the scattered photons' tail."""
+        return self.with_kernel_radius(WIDE_MM)
+
+    def open_fluence(self, radius_mm: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Fluence of the open beam at distances from its axis in the isocentre plane, relative to that on the axis."""
+        return 1 / (1 + (radius_mm / self.half_fluence_mm) ** self.fall_off_power)
 
     def depth_components(self, depth_mm: NDArray[np.float32]) -> NDArray[np.float32]:
         """The three depth terms (3, n) at radiological depths (n,)."""
@@ -61,11 +80,15 @@ class Machine:
         shares = [np.clip(1 - np.abs(halvings + np.log2(level)), 0, 1) for level in (1.0, *SPREAD_DENSITIES)]
         return np.stack([first * shares[0], *others, *(first * share for share in shares[1:])]).astype(np.float32)
 
-    def beamlet_responses(self, ssd_mm: float, pitch_mm: float, spreads: bool = False) -> NDArray[np.float32]:
+    def beamlet_responses(self, ssd_mm: float, pitch_mm: float, spreads: bool = False, wide_share: float = 0.0) -> NDArray[np.float32]:
         """Lateral dose (components, n, n) of one beamlet of unit fluence on a lattice of `pitch_mm` centred on it, n odd.
 
-        There are three components; two more where the electrons' spread in lung is wanted.
+        There are three components; two more where the electrons' spread in lung is wanted.  With them n is that of the widest kernel, of which
+        `wide_share` may be mixed in.
         """
+        if wide_share:
+            narrow, wide = (machine.beamlet_responses(ssd_mm, pitch_mm, spreads) for machine in (self, self.wide))
+            return narrow + np.float32(wide_share) * (wide - narrow)
         table = _response_table(self, pitch_mm, spreads)
         position = float(np.interp(ssd_mm, self.ssd_mm, np.arange(len(self.ssd_mm))))
         lower = min(int(position), len(table) - 2)
@@ -76,7 +99,7 @@ class Machine:
 def _response_table(machine: Machine, pitch_mm: float, spreads: bool) -> NDArray[np.float32]:
     """Beamlet box * source penumbra * lateral kernel at every tabulated distance: (distances, components, n, n)."""
     step = round(pitch_mm / FINE_MM)
-    reach = max(machine.kernel_radius_mm, min(machine.kernel_radius_mm, STRETCHED_MM[1]) / SPREAD_DENSITIES[-1] if spreads else 0.0)
+    reach = WIDE_MM if spreads else machine.kernel_radius_mm
     half = int(np.ceil((reach + machine.beamlet_mm / 2 + machine.penumbra_fwhm_mm) / pitch_mm))
     size = 2 * (half * step + round(machine.beamlet_mm / FINE_MM))
     axis = (np.arange(size) - size // 2) * FINE_MM
@@ -131,6 +154,7 @@ def photon_machine(energy_mv: float = 6.0, is_flattened: bool = True) -> Machine
             ssd_mm=data["ssd_mm"],
             radius_mm=data["radius_mm"],
             kernel=data["kernel"],
+            **{name: float(data[name]) for name in OFF_AXIS if name in data},
         )
 
 

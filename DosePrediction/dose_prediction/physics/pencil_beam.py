@@ -20,7 +20,7 @@ from dose_prediction.case.beam import Beam
 from dose_prediction.physics.beam_frame import BeamFrame, beam_frame
 from dose_prediction.physics.beam_trace import BeamTrace, trace_beam
 from dose_prediction.physics.density import Medium
-from dose_prediction.physics.lung import spreading_density
+from dose_prediction.physics.lung import spreading_density, wide_kernel_share
 from dose_prediction.physics.machine import Machine
 from dose_prediction.physics.trace_cache import TraceCache, digest_of
 
@@ -32,9 +32,11 @@ class PencilBeams:
     """All beams of a plan, set up for a list of points.
 
     Fluence maps are (beams, rows, columns) on beamlets of `beamlet_mm` in the isocentre plane; `open_beamlets` marks those that may carry fluence.
+    They are in units of what leaves the source towards the beam's axis: how long a beamlet is open, whether or not the beam is flattened.
     """
 
     open_beamlets: torch.Tensor  # (beams, rows, columns) bool
+    open_fluence: torch.Tensor  # (beams, rows, columns) of the open beam, relative to its axis
     responses: torch.Tensor  # (beams, components, rows, columns) transformed beamlet responses
     plane_shape: tuple[int, int]
     transform_shape: tuple[int, int]
@@ -46,6 +48,7 @@ class PencilBeams:
         """The same beams for some of the points."""
         return PencilBeams(
             self.open_beamlets,
+            self.open_fluence,
             self.responses,
             self.plane_shape,
             self.transform_shape,
@@ -71,7 +74,7 @@ class PencilBeams:
         """The convolved planes' values (beams, components, points) at the points."""
         beams, rows, columns = fluence.shape
         lattice = torch.zeros(beams, (rows - 1) * self.upsampling + 1, (columns - 1) * self.upsampling + 1, dtype=fluence.dtype)
-        lattice[:, :: self.upsampling, :: self.upsampling] = fluence
+        lattice[:, :: self.upsampling, :: self.upsampling] = fluence * self.open_fluence
         spectrum = torch.fft.rfft2(lattice, s=self.transform_shape)[:, None] * self.responses
         planes = torch.fft.irfft2(spectrum, s=self.transform_shape)[..., : self.plane_shape[0], : self.plane_shape[1]]
         lateral = torch.nn.functional.grid_sample(planes, self.positions[:, None], mode="bilinear", padding_mode="zeros", align_corners=True)
@@ -105,7 +108,12 @@ def set_up_beams(
 
     beamlet_mm = machines[0].beamlet_mm
     spreads = any(way.spread_density is not None for way in traces)
-    responses = np.stack([machine.beamlet_responses(way.ssd, PLANE_PITCH_MM, spreads) for machine, way in zip(machines, traces, strict=True)])
+    responses = np.stack(
+        [
+            machine.beamlet_responses(way.ssd, PLANE_PITCH_MM, spreads, _wide_share(way, aperture))
+            for machine, way, aperture in zip(machines, traces, apertures, strict=True)
+        ]
+    )
     weights = np.stack([_depth_weights(machine, way, spreads) for machine, way in zip(machines, traces, strict=True)])
     rows = max(aperture.opening.shape[0] for aperture in apertures)
     columns = max(aperture.opening.shape[1] for aperture in apertures)
@@ -114,13 +122,16 @@ def set_up_beams(
     plane_shape = ((rows - 1) * upsampling + 1 + 2 * half, (columns - 1) * upsampling + 1 + 2 * half)
     transform_shape = (next_fast_len(plane_shape[0], real=True), next_fast_len(plane_shape[1], real=True))
     open_beamlets = np.zeros((len(beams), rows, columns), bool)
+    open_fluence = np.ones((len(beams), rows, columns), np.float32)
     positions = np.empty((len(beams), len(points_mm), 2), np.float32)
-    for i, (way, aperture) in enumerate(zip(traces, apertures, strict=True)):
+    for i, (way, aperture, machine) in enumerate(zip(traces, apertures, machines, strict=True)):
         open_beamlets[i, : aperture.opening.shape[0], : aperture.opening.shape[1]] = aperture.opening
+        open_fluence[i] = machine.open_fluence(aperture.radii(rows, columns))
         for axis, (values, first, count) in enumerate(((way.u, aperture.first_u, plane_shape[1]), (way.v, aperture.first_v, plane_shape[0]))):
             positions[i, :, axis] = ((values - first) / PLANE_PITCH_MM + half) * (2 / (count - 1)) - 1
     return PencilBeams(
         torch.from_numpy(open_beamlets),
+        torch.from_numpy(open_fluence),
         torch.fft.rfft2(torch.from_numpy(responses), s=transform_shape),
         plane_shape,
         transform_shape,
@@ -154,11 +165,30 @@ def _depth_weights(machine: Machine, way: BeamTrace, spreads: bool) -> NDArray[n
 
 @dataclass(frozen=True, eq=False)
 class _Aperture:
-    """Beamlets (rows along v, columns along u) that may carry fluence, and where the centre of the first one is."""
+    """Beamlets (rows along v, columns along u) of side `size` that may carry fluence, and where the centre of the first one is."""
 
     first_u: float
     first_v: float
+    size: float
     opening: NDArray[np.bool_]
+
+    def radii(self, rows: int, columns: int) -> NDArray[np.float64]:
+        """Distance of each beamlet's centre (rows, columns) from the beam's axis."""
+        return np.hypot(self.first_v + self.size * np.arange(rows)[:, None], self.first_u + self.size * np.arange(columns))
+
+    def shows(self, u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether the points (n,) are seen through an open beamlet."""
+        framed = np.pad(self.opening, 1)
+        row, column = (np.rint((values - first) / self.size).astype(int) + 1 for values, first in ((v, self.first_v), (u, self.first_u)))
+        return framed[np.clip(row, 0, framed.shape[0] - 1), np.clip(column, 0, framed.shape[1] - 1)]
+
+
+def _wide_share(way: BeamTrace, aperture: _Aperture) -> float:
+    """How much of the kernel's tail the lung on the way of a beam to the points that it irradiates calls for."""
+    if way.lacking is None:
+        return 0.0
+    seen = aperture.shows(way.u, way.v)
+    return wide_kernel_share(float(way.lacking[seen].mean())) if seen.any() else 0.0
 
 
 def _aperture(u: NDArray[np.float32], v: NDArray[np.float32], machine: Machine, margin_mm: float) -> _Aperture:
@@ -174,4 +204,4 @@ def _aperture(u: NDArray[np.float32], v: NDArray[np.float32], machine: Machine, 
             row = np.rint((v + shift_v - first_v) / size).astype(int)
             column = np.rint((u + shift_u - first_u) / size).astype(int)
             opening[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)] = True
-    return _Aperture(first_u, first_v, opening)
+    return _Aperture(first_u, first_v, size, opening)
