@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import CaseError, Grid, PlanCase, RoleKind, equispaced_beams
 from dose_prediction.dose_files import resampled
-from dose_prediction.dosimetry import Change, GammaCriteria, dose_in_mask, gamma_index
+from dose_prediction.dosimetry import Change, GammaCriteria, dose_in_slices, gamma_index
 from dose_prediction.dosimetry.comparison import structure_changes
 
 from .Background import in_background
@@ -60,9 +60,9 @@ def compare(request: ComparisonRequest) -> Generator[float, None, ComparedDoses]
     structures = (*case.targets, *case.organs)
     shown, reference, changes = [], [], []
     for number, structure in enumerate(structures, start=1):
-        shown.append(histogram(rows[structure.name], dose_in_mask(shown_gy, case.grid, structure.mask), float(shown_gy.max())))
+        shown.append(histogram(rows[structure.name], dose_in_slices(shown_gy, case.grid, structure.mask), float(shown_gy.max())))
         yield 0.3 + 0.2 * (number - 0.5) / len(structures)
-        reference.append(histogram(rows[structure.name], dose_in_mask(reference_gy, case.grid, structure.mask), float(reference_gy.max())))
+        reference.append(histogram(rows[structure.name], dose_in_slices(reference_gy, case.grid, structure.mask), float(reference_gy.max())))
         wanted = TARGET_METRICS if structure.role.kind is RoleKind.TARGET else ORGAN_METRICS
         changes += [change for change in structure_changes(case, structure, reference_gy, shown_gy) if change.metric in wanted]
         yield 0.3 + 0.2 * number / len(structures)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, DoseGoal, PlanCase, RoleKind
-from dose_prediction.dosimetry import GoalResult, GoalSet, StructureDose, dose_in_mask, evaluate_goals
+from dose_prediction.dosimetry import GoalResult, GoalSet, StructureDose, dose_in_slices, evaluate_goals
 
 from .DisplaySettings import DisplaySettings
 from .DoseNode import place_in_study, put_dose
@@ -92,12 +92,12 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
     plans = [np.load(path, mmap_mode="r", allow_pickle=False) for path in event.get("samples", ())]
     top_gy = max(float(dose_gy.max()), *(float(plan.max()) for plan in plans), 0.0)
     for number, structure in enumerate(judged):
-        # Voxels are divided: those of a small organ are few, and its metrics would go in steps of one.
-        doses[structure.name] = dose_in_mask(dose_gy, case.grid, structure.mask)
+        # With sub-voxel accuracy: a small organ has few voxels, and its metrics would go in steps of one.
+        doses[structure.name] = dose_in_slices(dose_gy, case.grid, structure.mask)
         found = histogram(rows[structure.name], doses[structure.name], top_gy)
         of_plans = []
         for drawn, plan in enumerate(plans):
-            of_plans.append(dose_in_mask(plan, case.grid, structure.mask).cumulative(found.dose_gy))
+            of_plans.append(dose_in_slices(plan, case.grid, structure.mask).cumulative(found.dose_gy))
             yield 0.9 * (number + drawn / len(plans)) / len(judged)
         histograms.append(with_band(found, of_plans) if of_plans else found)
         yield 0.9 * (number + 1) / len(judged)
