@@ -37,7 +37,11 @@ class Photographer:
         show_structures(ct, segmentation)
         self.widget = slicer_bench.show_module()
         self.panel = self.widget.panel
-        axial = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+        self.zoom()
+
+    def zoom(self) -> None:
+        """The axial view closer to the neck."""
+        axial = self.slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
         width, height, depth = axial.GetFieldOfView()
         axial.SetFieldOfView(AXIAL_ZOOM * width, AXIAL_ZOOM * height, depth)
 
@@ -92,8 +96,7 @@ def main() -> int:
     user.compareButton.click()
     user.wait_for(lambda: user.changesTable.rowCount > 0)
     user.take("Compare", "compare")
-    load_dicom(user)
-    user.take("Dicom", "exchange")
+    take_dicom(user)
     user.widget.cleanup()
     total = sum(path.stat().st_size for path in FOLDER.glob("*.png"))
     print(f"{total / 1000:.0f} kB together")
@@ -108,8 +111,8 @@ def edit_prescription(segmentation: Any, name: str, dose_gy: str) -> None:
     correct_role(segmentation, replace(row, prescription=dose_gy))
 
 
-def load_dicom(user: Photographer) -> None:
-    """The phantom as a DICOM study, loaded through the panel; its folder is named as a user's would be."""
+def take_dicom(user: Photographer) -> None:
+    """The picture of the phantom as a DICOM study that was loaded through the panel; its folder is named as a user's would be."""
     from dose_prediction.dicom import write_case_as_dicom
     from dose_prediction.phantom import head_and_neck_phantom
 
@@ -122,9 +125,11 @@ def load_dicom(user: Photographer) -> None:
             user.importPathLineEdit.currentPath = "phantom_dicom"
             user.importButton.click()
             user.wait_for(lambda: user.importButton.text != "Cancel")
+            show_structures(user.panel.parameters.ct, user.panel.parameters.segmentation)
+            user.zoom()
+            user.take("Dicom", "exchange")
         finally:
             os.chdir(before)
-    show_structures(user.panel.parameters.ct, user.panel.parameters.segmentation)
 
 
 if __name__ == "__main__":

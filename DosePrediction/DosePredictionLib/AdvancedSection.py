@@ -14,7 +14,7 @@ from dose_prediction.model_files import read_model_card
 from dose_prediction.resources import resource_path
 
 from .PythonPackages import set_wheels_folder, versions, wheels_folder
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .WorkerProcess import WorkerProtocol
 
 
@@ -56,22 +56,18 @@ class AdvancedSection:
         try:
             card = read_model_card(Path(folder) if folder else resource_path("Models"))
         except CaseError as error:
-            self._say(str(error))
+            say(self.ui.modelProblemLabel, str(error))
             self.ui.cardLabel.text = ""
             return
-        self._say("")
+        say(self.ui.modelProblemLabel, "")
         self.ui.cardLabel.text = card_in_words(card)
-
-    def _say(self, problem: str) -> None:
-        self.ui.modelProblemLabel.text = problem
-        self.ui.modelProblemLabel.visible = bool(problem)
 
     def _on_use_clicked(self) -> None:
         folder = self.ui.modelPathLineEdit.currentPath
         try:
             read_model_card(Path(folder))
         except CaseError as error:
-            self._say(str(error))
+            say(self.ui.modelProblemLabel, str(error))
             return
         self.ui.modelPathLineEdit.addCurrentPathToHistory()
         self._view.parameters.model_folder = folder

@@ -14,7 +14,7 @@ from .BeamTable import BeamTable
 from .CoreWords import translated
 from .Parameters import Parameters
 from .PlanBeams import ENERGIES, PlanBeam, all_on, as_arc, energy_of, energy_text, with_energy
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .StructureTable import DOUBTFUL, PREVENTS
 
 
@@ -52,8 +52,7 @@ class BeamsSection:
         beams = self._beams()
         self._table.show(beams)
         self._show_energy(beams)
-        self.ui.beamsLabel.text = self._sentences(beams)
-        self.ui.beamsLabel.visible = bool(self.ui.beamsLabel.text)
+        say(self.ui.beamsLabel, self._sentences(beams))
         self.ui.duplicateButton.enabled = self.ui.removeButton.enabled = bool(beams)
 
     def clean_up(self) -> None:
@@ -88,8 +87,7 @@ class BeamsSection:
 
     def _refuse(self, sentence: str) -> None:
         self._refused = sentence
-        self.ui.beamsLabel.text = self._sentences(self._beams())
-        self.ui.beamsLabel.visible = True
+        say(self.ui.beamsLabel, self._sentences(self._beams()))
 
     def _try(self, beams: Callable[[], tuple[Any, ...]]) -> None:
         """Take these beams in place of all, with the energy of the first; or say why not."""

@@ -15,7 +15,7 @@ from dose_prediction.case import CaseError, RoleKind, find_body_in_steps
 
 from .ContourStore import BINARY_LABELMAP
 from .SceneReader import CLOSED_SURFACE, grid_of_volume, ijk_to_ras, labelmap_of, volume_problem
-from .Section import PanelView
+from .Section import PanelView, say
 from .Steps import Steps
 
 NAME = "BODY"
@@ -78,8 +78,8 @@ class BodySegment:
         elif is_needed:
             text = _("No segment is the body; every prediction finds it on the CT.")
             button = _("Make BODY") if can_be_made else ""
-        self._label.text, self._button.text = text, button
-        self._label.visible, self._button.visible = bool(text), bool(button)
+        say(self._label, text)
+        say(self._button, button)
 
     def _on_clicked(self) -> None:
         made = _made_segment_id(self._segmentation)

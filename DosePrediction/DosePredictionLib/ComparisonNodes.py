@@ -52,7 +52,7 @@ def put_comparison(parameter_node: Any, request: ComparisonRequest, found: Compa
     if found.gamma is not None:
         gamma = put_volume(np.nan_to_num(found.gamma), found.grid, _("{title}: gamma").format(title=title))
         gamma.SetAttribute(GAMMA_ATTRIBUTE, "1")
-        sentence = _("{criteria}: {percent} % of the points within the body pass.")
+        sentence = _("{percent} % of the points within the body pass {criteria}.")
         changes.SetAttribute(PASSING_ATTRIBUTE, sentence.format(criteria=found.criteria, percent=f"{passing_percent(found.gamma):.1f}"))
         _file_beside(request.dose, gamma)
         parameter_node.SetNodeReferenceID(GAMMA_ROLE, gamma.GetID())

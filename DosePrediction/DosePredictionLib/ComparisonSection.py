@@ -16,7 +16,7 @@ from .DisplaySettings import DIFFERENCE, DisplaySettings
 from .DoseComparison import ComparedDoses, ComparisonRequest, compare
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE
 from .ResultDisplay import display_result
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .Steps import StepGenerator, Steps
 from .TableLayout import fit_height, set_headings
 
@@ -75,12 +75,12 @@ class ComparisonSection:
                 item = qt.QTableWidgetItem(changes.GetCellText(row, column))
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
                 table.setItem(row, column, item)
-        self.ui.comparedLabel.text = _compared_in_words(changes)
+        say(self.ui.comparedLabel, _compared_in_words(changes))
 
     def _on_compare_clicked(self) -> None:
         if self._steps is not None:
             self._stop()
-            self.ui.comparedLabel.text = _("Stopped.")
+            say(self.ui.comparedLabel, _("Stopped."))
             self._show_button()
             return
         criteria = GammaCriteria(self.ui.gammaPercentSpinBox.value, self.ui.gammaDistanceSpinBox.value) if self.ui.gammaCheckBox.checked else None
@@ -90,7 +90,7 @@ class ComparisonSection:
         assert self._view is not None and self._view.parameters is not None
         parameters = self._view.parameters
         if parameters.ct is None or parameters.segmentation is None:
-            self.ui.comparedLabel.text = _("Select the CT and the segmentation that the doses belong to.")
+            say(self.ui.comparedLabel, _("Select the CT and the segmentation that the doses belong to."))
             return
         request = ComparisonRequest(parameters.dose, reference, parameters.ct, parameters.segmentation, self._view.rows, criteria)
         self._take_steps(compare(request), lambda found: self._on_compared(request, found))
@@ -124,12 +124,12 @@ class ComparisonSection:
         self._steps = Steps(work, on_done, self._on_error, self._on_fraction)
 
     def _on_fraction(self, fraction: float) -> None:
-        self.ui.comparedLabel.text = _("Comparing: {percent} %").format(percent=round(100 * fraction))
+        say(self.ui.comparedLabel, _("Comparing: {percent} %").format(percent=round(100 * fraction)))
 
     def _on_error(self, error: Exception) -> None:
         self._steps = None
         self._show_button()
-        self.ui.comparedLabel.text = str(error)
+        say(self.ui.comparedLabel, str(error))
         if not isinstance(error, CaseError | ValueError):
             raise error
 

@@ -132,10 +132,9 @@ def _select(parameters: Parameters, nodes: StudyNodes, table: dict[str, Any] | N
 
 
 def _in_words(nodes: StudyNodes, table: dict[str, Any] | None) -> str:
-    count = nodes.segmentation.GetSegmentation().GetNumberOfSegments()
-    parts = [_("Loaded {name} with {count} structures").format(name=nodes.ct.GetName(), count=count)]
-    if nodes.doses:
-        parts.append(_("{count} dose(s)").format(count=len(nodes.doses)))
+    counts = [_("structures: {count}").format(count=nodes.segmentation.GetSegmentation().GetNumberOfSegments())]
+    counts.append(_("doses: {count}").format(count=len(nodes.doses)))
     if table is not None:
-        parts.append(_("{count} beam(s)").format(count=len(table["beams"])))
-    return " ".join([", ".join(parts) + ".", *(table["remarks"] if table is not None else [])])
+        counts.append(_("beams: {count}").format(count=len(table["beams"])))
+    told = _("Loaded {name} ({counts}).").format(name=nodes.ct.GetName(), counts=", ".join(counts))
+    return " ".join([told, *(table["remarks"] if table is not None else [])])

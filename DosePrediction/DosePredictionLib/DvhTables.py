@@ -32,6 +32,7 @@ START_GY = 0.1
 STEP_GY = 0.2
 # So that the legend stands beside the curves in a chart that is a quarter of the views.
 LEGEND_ROOM, LEGEND_FONT_SIZE = 1.5, 11
+TOP_PERCENT = 102.0  # so that the lines at 100 % are seen whole
 D_PERCENTS = (98, 95, 50, 2)  # near-minimum, coverage, median and near-maximum (ICRU 83)
 SMALL_VOLUME_CC = 0.03
 D_COLUMNS = tuple(f"{name} ({DOSE_UNIT})" for name in (*(f"D{percent}%" for percent in D_PERCENTS), f"D{SMALL_VOLUME_CC:g}cc"))
@@ -110,6 +111,8 @@ def set_axes(chart: Any, title: str, max_gy: float) -> None:
     chart.SetYAxisTitle("Fractional volume [%]")
     chart.SetXAxisRangeAuto(False)
     chart.SetXAxisRange(0.0, LEGEND_ROOM * max_gy)
+    chart.SetYAxisRangeAuto(False)
+    chart.SetYAxisRange(0.0, TOP_PERCENT)
     chart.SetLegendFontSize(LEGEND_FONT_SIZE)
 
 

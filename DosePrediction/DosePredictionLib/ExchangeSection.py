@@ -18,7 +18,7 @@ from .DicomExport import DicomExport
 from .DicomImport import DicomImport
 from .Report import report_html, write_pdf
 from .ResultTables import write_tables
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 
 
 class ExchangeSection(VTKObservationMixin):
@@ -66,7 +66,7 @@ class ExchangeSection(VTKObservationMixin):
     def _on_scene_start_close(self, _caller: Any, _event: Any) -> None:
         self._importer.stop()
         self._exporter.stop()
-        self.ui.exchangeStatusLabel.text = ""
+        say(self.ui.exchangeStatusLabel, "")
 
     def _show_buttons(self) -> None:
         """Each button as its work is: it begins it, cancels it, or says why it cannot begin."""
@@ -145,7 +145,7 @@ class ExchangeSection(VTKObservationMixin):
 
     def _on_progressed(self, stage: str, fraction: float) -> None:
         self.ui.exchangeProgressBar.value = round(100 * fraction)
-        self.ui.exchangeStatusLabel.text = translated(stage) + "…"
+        say(self.ui.exchangeStatusLabel, translated(stage) + "…")
 
     def _on_exported(self, names: list[str], remark: str) -> None:
         names = [*self._written, *names]
@@ -154,6 +154,6 @@ class ExchangeSection(VTKObservationMixin):
         self.ui.exchangeStatusLabel.toolTip = "\n".join(names)
 
     def _on_ended(self, sentence: str) -> None:
-        self.ui.exchangeStatusLabel.text = sentence
+        say(self.ui.exchangeStatusLabel, sentence)
         self.ui.exchangeStatusLabel.toolTip = ""
         self._show_buttons()

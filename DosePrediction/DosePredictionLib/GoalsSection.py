@@ -18,7 +18,7 @@ from .CoreWords import translated
 from .GoalSets import PlanGoal, PlanGoals, read_goals, shipped_sets
 from .GoalSetTable import GoalSetTable
 from .Parameters import Parameters
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .StructureTable import PREVENTS
 
 FILE_FILTER = "*.json"
@@ -71,8 +71,7 @@ class GoalsSection:
         combo.toolTip = "\n\n".join(filter(None, (_("The goals that a dose is judged by."), goals.description)))
 
     def _say(self, text: str) -> None:
-        self.ui.goalSetLabel.text = text
-        self.ui.goalSetLabel.visible = bool(text)
+        say(self.ui.goalSetLabel, text)
 
     def _refuse(self, sentence: str) -> None:
         self._message = f"{PREVENTS} {sentence}"

@@ -15,6 +15,7 @@ from .CoreWords import translated
 from .Signal import Signal
 from .TableLayout import fit_height, set_headings
 
+ROWS = 2, 30  # fewest and most that are shown at once
 COLUMNS = ("Structure", "Goal", "Reached", "Outcome", "Source")
 # Sign and colour of each outcome, readable on light and on dark ground; the words say the same.
 OUTCOME_LOOKS = {Outcome.MET.value: ("✓", (40, 150, 70)), Outcome.CLOSE.value: ("≈", (200, 130, 0)), Outcome.MISSED.value: ("✗", (210, 50, 50))}
@@ -50,14 +51,14 @@ class GoalsTable:
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for column in (1, 2, 3):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        fit_height(table, 2, 16)
+        fit_height(table, *ROWS)
         table.cellClicked.connect(self._on_cell_clicked)
 
     def show(self, goals_node: Any) -> None:
         """Show the rows of the node; none without one."""
         rows = goals_node.GetNumberOfRows() if goals_node is not None else 0
         self._table.setRowCount(rows)
-        fit_height(self._table, 2, 16)
+        fit_height(self._table, *ROWS)
         for row in range(rows):
             structure, goal, reached, outcome, source = (goals_node.GetCellText(row, column) for column in range(len(COLUMNS)))
             sign, colour = OUTCOME_LOOKS.get(outcome, ("", (128, 128, 128)))

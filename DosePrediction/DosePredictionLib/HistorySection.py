@@ -15,7 +15,7 @@ from .Parameters import Parameters
 from .ResultDisplay import display_result
 from .Results import remove_result, results
 from .RunInputs import CT_ROLE, SEGMENTATION_ROLE, forget_unused_contours, inputs_of
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .Steps import Steps
 
 
@@ -75,7 +75,7 @@ class HistorySection:
 
     def _on_error(self, error: Exception) -> None:
         self._steps = None
-        self.ui.historyLabel.text = str(error)
+        say(self.ui.historyLabel, str(error))
         self._show_buttons()
 
     def _rename(self, dose_node: Any, name: str) -> None:
@@ -93,14 +93,14 @@ class HistorySection:
             self._choose(remaining[-1])
         remove_result(shown)
         forget_unused_contours()
-        self.ui.historyLabel.text = _("{name} was deleted.").format(name=name)
+        say(self.ui.historyLabel, _("{name} was deleted.").format(name=name))
 
     def _go_back(self) -> None:
         """Set everything as it was when the shown result was predicted."""
         assert self._parameters is not None
         dose = self._parameters.dose
         if dose.GetNodeReference(CT_ROLE) is None or dose.GetNodeReference(SEGMENTATION_ROLE) is None:
-            self.ui.historyLabel.text = _("The CT or the segmentation of {name} is no longer in the scene.").format(name=dose.GetName())
+            say(self.ui.historyLabel, _("The CT or the segmentation of {name} is no longer in the scene.").format(name=dose.GetName()))
             return
         inputs = inputs_of(dose)
         assert inputs is not None
@@ -123,7 +123,7 @@ class HistorySection:
 
         def on_done(_nothing: None) -> None:
             self._steps, self._before = None, before
-            self.ui.historyLabel.text = told
+            say(self.ui.historyLabel, told)
             self._show_buttons()
 
         self._steps = Steps(go_to(inputs, self._parameters), on_done, self._on_error, lambda _fraction: None)

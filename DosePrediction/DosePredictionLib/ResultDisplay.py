@@ -6,14 +6,16 @@ from collections.abc import Generator
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from .DisplaySettings import DIFFERENCE, DOSE, NOTHING, SPREAD, DisplaySettings
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, prescription_of
 from .Isodose import isodose_model, put_isodoses, show_isodoses
 from .Results import results, spread_of
-from .SliceDisplay import DOSE_LEGEND, hide_legend, show_legend, show_overlay
+from .SliceDisplay import hide_legend, show_dose_legend, show_legend, show_overlay
 
 DIFFERENCE_ROLE = "Difference"
+LABELS = 5  # of the legend of spread and difference: both ends, and 0 in the middle of a difference
 
 
 def overlay_node(settings: DisplaySettings, dose_node: Any) -> Any:
@@ -35,7 +37,7 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
         if volume is not overlay:
             hide_legend(volume)
     if overlay is not None:
-        show_legend(overlay, *_LEGENDS[settings.overlay if overlay is not dose_node else DOSE])
+        _show_legend(overlay, settings.overlay if overlay is not dose_node else DOSE)
     yield 0.2
     for other in results():
         if other is not dose_node:
@@ -48,8 +50,11 @@ def display_result(settings: DisplaySettings, ct_node: Any, dose_node: Any) -> G
         show_isodoses(dose_node, settings.has_lines, settings.has_surfaces)
 
 
-# Title and decimals of each legend.
-_LEGENDS = {DOSE: DOSE_LEGEND, SPREAD: ("± Gy", 1), DIFFERENCE: ("Δ Gy", 1)}
+def _show_legend(volume: Any, overlay: str) -> None:
+    if overlay == DOSE:
+        show_dose_legend(volume)
+    else:
+        show_legend(volume, _("Spread") if overlay == SPREAD else _("Change"), "%.1f Gy", LABELS)
 
 
 def _overlays(settings: DisplaySettings) -> list[Any]:

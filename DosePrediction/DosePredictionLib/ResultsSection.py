@@ -15,7 +15,7 @@ from .IsodoseTable import IsodoseTable
 from .MetricsTable import MetricsTable
 from .Parameters import Parameters
 from .ResultDisplay import display_result
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .SliceDisplay import centre_views
 from .Steps import StepGenerator, Steps
 from .WorstPoint import WorstPoint, is_coldest_worst, worst_point
@@ -47,7 +47,7 @@ class ResultsSection:
         self.metrics.show(metrics_of(dose))
         self.ui.displayWidget.enabled = dose is not None
         if dose is None:
-            self.ui.pointLabel.text = ""
+            say(self.ui.pointLabel, "")
         if view.parameters is None:
             return
         settings = DisplaySettings(view.parameters.node)
@@ -94,7 +94,7 @@ class ResultsSection:
     def _on_structure_clicked(self, structure: str, goal: str = "") -> None:
         row = next((row for row in self._view.rows if row.name == structure), None) if self._view is not None else None
         if row is None or self._parameters is None or self._parameters.dose is None:
-            self.ui.pointLabel.text = _("{name} is no longer contoured.").format(name=structure)
+            say(self.ui.pointLabel, _("{name} is no longer contoured.").format(name=structure))
             return
         work = worst_point(self._parameters.dose, self._parameters.segmentation, row, is_coldest_worst(row, goal))
         self._take_steps(work, self._on_point_found)
@@ -105,7 +105,7 @@ class ResultsSection:
             return
         centre_views(found.point_ras)
         sentence = _("{name}: coldest point, {dose} Gy") if found.is_coldest else _("{name}: hottest point, {dose} Gy")
-        self.ui.pointLabel.text = sentence.format(name=found.structure, dose=f"{found.dose_gy:.1f}")
+        say(self.ui.pointLabel, sentence.format(name=found.structure, dose=f"{found.dose_gy:.1f}"))
 
     def _take_steps(self, work: StepGenerator, on_done: Any) -> None:
         if self._steps is not None:
@@ -114,4 +114,4 @@ class ResultsSection:
 
     def _on_step_error(self, error: Exception) -> None:
         self._steps = None
-        self.ui.pointLabel.text = str(error)
+        say(self.ui.pointLabel, str(error))

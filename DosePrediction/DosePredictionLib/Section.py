@@ -42,6 +42,12 @@ class Section(Protocol):
         """Let go of everything observed or running."""
 
 
+def say(label: Any, text: str) -> None:
+    """Give a label, or a button, its text; without one it takes no room."""
+    label.text = text
+    label.visible = bool(text)
+
+
 def load_section(container: Any, file_name: str) -> Any:
     """Put the widgets of a `.ui` file into the layout of `container`; returns them by name."""
     widget = slicer.util.loadUI(str(UI_FOLDER / file_name))

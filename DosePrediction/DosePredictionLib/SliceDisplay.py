@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 WASH_OPACITY = 0.5
 # The display spans 0 to 110 % of the prescription: one label every 10 %, the prescription among them.
-LEGEND_LABELS = 12
-DOSE_LEGEND = ("Gy", 0)  # title and decimals
+DOSE_LABELS = 12
 
 
 def show_overlay(ct_node: Any, overlay_node: Any) -> None:
@@ -21,8 +21,13 @@ def show_overlay(ct_node: Any, overlay_node: Any) -> None:
             composite.SetForegroundOpacity(WASH_OPACITY)
 
 
-def show_legend(volume_node: Any, title: str, decimals: int) -> None:
-    """A colour legend in the slice views; one that the volume has is kept as it is."""
+def show_dose_legend(dose_node: Any) -> None:
+    """The legend of a dose wash, in Gy."""
+    show_legend(dose_node, _("Dose"), "%.0f Gy", DOSE_LABELS)
+
+
+def show_legend(volume_node: Any, title: str, label: str, labels: int) -> None:
+    """A colour legend in the slice views with so many labels, each a number in the format `label`; one that the volume has is kept as it is."""
     colours = slicer.modules.colors.logic()
     legend = colours.GetColorLegendDisplayNode(volume_node)
     if legend is not None:
@@ -30,9 +35,9 @@ def show_legend(volume_node: Any, title: str, decimals: int) -> None:
         return
     legend = colours.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetTitleText(title)
-    legend.SetLabelFormat(f"%.{decimals}f")
-    legend.SetNumberOfLabels(LEGEND_LABELS)
-    legend.SetSize(0.09, 0.6)
+    legend.SetLabelFormat(label)
+    legend.SetNumberOfLabels(labels)
+    legend.SetSize(0.12, 0.6)
     legend.SetPosition(0.98, 0.04)
     for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
         text.SetFontSize(14)

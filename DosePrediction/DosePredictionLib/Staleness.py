@@ -14,7 +14,7 @@ from .DisplaySettings import DisplaySettings
 from .Fingerprints import Fingerprints
 from .ResultNodes import RunRequest
 from .RunInputs import RunInputs, inputs_of, read_inputs, what_changed
-from .Section import PanelView
+from .Section import PanelView, say
 from .Signal import Signal
 from .Steps import Steps
 
@@ -98,8 +98,8 @@ class Staleness:
 
     def _set_changes(self, changes: tuple[str, ...]) -> None:
         was_stale, self.changes = self.is_stale, changes
-        self._ui.staleLabel.visible = self.is_stale
-        self._ui.staleLabel.text = _("⚠ Out of date. Changed since this result: {changes}.").format(changes=", ".join(changes)) if changes else ""
+        told = _("⚠ Out of date. Changed since this result: {changes}.").format(changes=", ".join(changes))
+        say(self._ui.staleLabel, told if changes else "")
         if was_stale != self.is_stale:
             self.changed.emit()
 

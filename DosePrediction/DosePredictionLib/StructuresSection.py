@@ -6,7 +6,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from .Section import PanelView
+from .Section import PanelView, say
 from .SegmentRoles import SegmentRow, correct_role
 from .StructureFindings import Finding, structure_findings
 from .StructureTable import DOUBTFUL, PREVENTS, StructureTable
@@ -27,8 +27,7 @@ class StructuresSection:
         self._segmentation = view.parameters.segmentation if view.parameters else None
         findings = structure_findings(view.rows, view.measures)
         self._table.show(view.rows, view.measures, findings)
-        self._label.text = findings_text(findings)
-        self._label.visible = bool(findings)
+        say(self._label, findings_text(findings))
 
     def clean_up(self) -> None:
         self._segmentation = None

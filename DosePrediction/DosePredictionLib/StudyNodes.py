@@ -15,7 +15,7 @@ from dose_prediction.case import Role, RoleKind, recognise
 
 from .DoseNode import DOSE_UNIT, DOSE_UNIT_NAME_ATTRIBUTE, DOSE_VOLUME_ATTRIBUTE, place_in_study, show_as_dose
 from .SegmentRoles import correct_role, segment_rows
-from .SliceDisplay import DOSE_LEGEND, show_legend, show_overlay
+from .SliceDisplay import show_dose_legend, show_overlay
 
 # Attribute of the CT node: what a dose that goes back to its DICOM study refers to, and the beams that the study came with.
 REFERENCES_ATTRIBUTE = "DosePrediction.DicomReferences"
@@ -58,7 +58,7 @@ def load_study(folder: Path, table: dict[str, Any]) -> Generator[float, None, St
         show_as_dose(dose, _prescription_gy(table, dose))
     if doses:
         show_overlay(ct, doses[0])
-        show_legend(doses[0], *DOSE_LEGEND)
+        show_dose_legend(doses[0])
     describe(table, ct, segmentation)
     return StudyNodes(ct, segmentation, tuple(doses))
 

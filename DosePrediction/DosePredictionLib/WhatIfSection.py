@@ -12,7 +12,7 @@ from dose_prediction.case import DoseGoal, RoleKind
 from .ComparisonNodes import CHANGES_ROLE, SHOWN_ROLE
 from .DoseNode import DOSE_UNIT, provenance_of
 from .DvhTables import D_COLUMNS, metrics_of
-from .Section import PanelView, load_section
+from .Section import PanelView, load_section, say
 from .SegmentRoles import SegmentRow
 from .WhatIfTable import WhatIfTable, wishes_for
 
@@ -37,7 +37,7 @@ class WhatIfSection:
         self._view = view
         dose = view.parameters.dose if view.parameters else None
         self.table.show(wishes_for(view.rows), _doses_now(metrics_of(dose)))
-        self.ui.costLabel.text = _cost_in_words(view, dose)
+        say(self.ui.costLabel, _cost_in_words(view, dose))
         self._show_button()
 
     def clean_up(self) -> None:

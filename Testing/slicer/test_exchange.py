@@ -69,7 +69,7 @@ def test_a_study_arrives_with_its_voxels_roles_and_beams_and_is_selected(user, s
     with edited(study / "structure_set.dcm") as data:
         roi(data, "Parotid_L").ROIDisplayColor = [255, 0, 51]
     told = load(user, section, study)
-    assert "4 structures, 1 dose(s), 5 beam(s)" in told
+    assert "(structures: 4, doses: 1, beams: 5)" in told
     case, parameters = water_case(), user.panel.parameters
     assert grid_of_volume(parameters.ct).matches(case.grid)
     assert np.array_equal(slicer.util.arrayFromVolume(parameters.ct), case.ct_hu)
@@ -111,7 +111,7 @@ def test_a_loaded_dose_lies_over_the_ct_in_the_colours_of_a_dose_with_a_legend_i
     red = slicer.app.layoutManager().sliceWidget("Red")
     assert red.mrmlSliceCompositeNode().GetForegroundVolumeID() == dose.GetID()
     (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-    assert (legend.GetTitleText(), legend.GetVisibility()) == ("Gy", 1)
+    assert (legend.GetTitleText(), legend.GetLabelFormat(), legend.GetVisibility()) == ("Dose", "%.0f Gy", 1)
     user.panel.parameters.segmentation.GetDisplayNode().SetVisibility(False)
     red.fitSliceToBackground()
     colour = red.rendering().image((300, 300)).reshape(-1, 3).astype(int)
@@ -212,7 +212,7 @@ def test_where_slicerrt_is_it_loads_the_nodes_and_our_reader_adds_the_beams(user
     assert slicerrt == ["opened", str(study), "closed"]
     parameters = user.panel.parameters
     assert parameters.ct is patient.ct and parameters.segmentation is patient.segmentation
-    assert len(parameters.beams) == 5 and "5 beam(s)" in told
+    assert len(parameters.beams) == 5 and "beams: 5" in told
     assert not [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node is not patient.ct]
 
 

@@ -191,7 +191,7 @@ def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(s
     assert slicer.util.arrayFromVolume(spread).max() == pytest.approx(63.0 * np.std(np.linspace(0.9, 1.1, 11)), rel=1e-3)
     assert spread.GetAttribute("DicomRtImport.DoseVolume") is None
     legends = {node.GetTitleText(): node.GetVisibility() for node in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")}
-    assert legends == {"Gy": 0, "± Gy": 1}
+    assert legends == {"Dose": 0, "Spread": 1}
 
 
 def test_goals_and_metrics_are_read_off_one_histogram_of_divided_voxels(seen):

@@ -96,8 +96,8 @@ class ViewFrame(QtWidgets.QWidget):
         offset = logic.GetSliceOffset()
         self._slider.setRange(round(bounds[4]), max(round(bounds[4]) + 1, round(bounds[5])))
         self._slider.setValue(round(offset))
-        letters = {"Axial": "IS", "Coronal": "PA", "Sagittal": "LR"}.get(logic.GetSliceNode().GetOrientation(), "  ")
-        # Slicer gives the offset with the letter of the side it is on.
+        letters = {"Axial": "IS", "Coronal": "PA", "Sagittal": "RL"}.get(logic.GetSliceNode().GetOrientation(), "  ")
+        # Slicer gives the offset with the letter of the side it is on; sagittal slices are counted from right to left.
         self._text.setText(f"{letters[offset >= 0]}: {abs(offset):.1f}mm")
 
 
