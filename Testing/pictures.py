@@ -25,18 +25,21 @@ MOST_BYTES = 1_500_000
 
 
 class Photographer:
-    """The module with the phantom loaded, and what a user does before each picture."""
+    """The module as it is opened for the first time, and what a user does before each picture."""
 
     def __init__(self) -> None:
         import slicer
 
-        from DosePredictionLib.PhantomNodes import load_phantom
-
         self.slicer = slicer
-        ct, segmentation = load_phantom()
-        show_structures(ct, segmentation)
         self.widget = slicer_bench.show_module()
         self.panel = self.widget.panel
+
+    def load_phantom(self) -> None:
+        """The sample, and back in the module, which selects it."""
+        from DosePredictionLib.PhantomNodes import load_phantom
+
+        show_structures(*load_phantom())
+        self.widget.enter()
         self.zoom()
 
     def zoom(self) -> None:
@@ -79,6 +82,8 @@ def main() -> int:
     """Take all pictures; 1 if they are too large together."""
     slicer_bench.load_module()
     user = Photographer()
+    user.take("Install", "inputs", "advanced")
+    user.load_phantom()
     user.wait_for(lambda: "…" not in user.structuresTable.item(0, user.structuresTable.columnCount - 1).text())
     user.take("Inputs", "inputs")
     user.showBeamsCheckBox.click()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Generator
 from typing import Any
 
@@ -11,12 +10,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from dose_prediction.case import CaseError, RoleKind, find_body_in_steps
+from dose_prediction.case import RoleKind, find_body_in_steps
 
 from .ContourStore import BINARY_LABELMAP
 from .SceneReader import CLOSED_SURFACE, grid_of_volume, ijk_to_ras, labelmap_of, volume_problem
 from .Section import PanelView, say
-from .Steps import Steps
+from .Steps import Steps, sentence_of
 
 NAME = "BODY"
 COLOUR = (0.90, 0.76, 0.66)
@@ -111,11 +110,7 @@ class BodySegment:
 
     def _on_error(self, error: Exception) -> None:
         self._steps = None
-        if isinstance(error, CaseError):
-            self._problem = str(error)
-        else:
-            logging.error("The body was not found", exc_info=error)
-            self._problem = _("The body was not found: {error}.").format(error=error)
+        self._problem = sentence_of(error, _("The body was not found: {error}. See the error log."))
         self._say(is_needed=True, can_be_made=True)
 
 

@@ -8,7 +8,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from dose_prediction.case import CaseError
 from dose_prediction.dosimetry import GammaCriteria
 
 from .ComparisonNodes import CHANGES_ROLE, CHART_ROLE, COLUMNS, PASSING_ATTRIBUTE, REFERENCE_ROLE, SHOWN_ROLE, put_comparison
@@ -17,7 +16,7 @@ from .DoseComparison import ComparedDoses, ComparisonRequest, compare
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE
 from .ResultDisplay import display_result
 from .Section import PanelView, load_section, say
-from .Steps import StepGenerator, Steps
+from .Steps import StepGenerator, Steps, sentence_of
 from .TableLayout import fit_height, set_headings
 
 
@@ -129,9 +128,8 @@ class ComparisonSection:
     def _on_error(self, error: Exception) -> None:
         self._steps = None
         self._show_button()
-        say(self.ui.comparedLabel, str(error))
-        if not isinstance(error, CaseError | ValueError):
-            raise error
+        is_told = isinstance(error, ValueError)  # of the core's dosimetry, with a sentence
+        say(self.ui.comparedLabel, str(error) if is_told else sentence_of(error))
 
     def _stop(self) -> None:
         if self._steps is not None:

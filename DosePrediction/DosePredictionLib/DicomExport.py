@@ -22,7 +22,7 @@ from .Parameters import Parameters
 from .SceneReader import grid_of_volume, read_case
 from .SegmentRoles import SegmentRow
 from .Signal import Signal
-from .Steps import Steps
+from .Steps import Steps, sentence_of
 from .StudyNodes import REFERENCES_ATTRIBUTE
 
 
@@ -57,7 +57,7 @@ class DicomExport:
         self._steps = Steps(
             self._prepare(parameters, rows, self._job),
             self._on_prepared,
-            lambda error: self._stop_with(str(error)),
+            lambda error: self._stop_with(sentence_of(error)),
             lambda fraction: self.progressed.emit(stage, 0.9 * fraction),
         )
 

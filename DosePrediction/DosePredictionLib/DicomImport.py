@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -22,7 +21,7 @@ from .NodeRemoval import remove_nodes
 from .Parameters import Parameters
 from .PlanBeams import all_on
 from .Signal import Signal
-from .Steps import StepGenerator, Steps
+from .Steps import StepGenerator, Steps, sentence_of
 from .StudyNodes import StudyNodes, describe, load_study, read_table
 
 READ_PART = 0.7  # of the progress bar: what the process takes, before nodes are made
@@ -105,11 +104,7 @@ class DicomImport:
 
     def _on_error(self, error: Exception) -> None:
         self._end()
-        if isinstance(error, CaseError | OSError):
-            self.stopped.emit(str(error))
-            return
-        logging.error("DICOM import failed", exc_info=error)
-        self.stopped.emit(_("The study could not be loaded: {error}. See the error log.").format(error=error))
+        self.stopped.emit(sentence_of(error, _("The study could not be loaded: {error}. See the error log.")))
 
     def _end(self) -> None:
         self._process.stop()

@@ -16,7 +16,7 @@ from .ResultDisplay import display_result
 from .Results import remove_result, results
 from .RunInputs import CT_ROLE, SEGMENTATION_ROLE, forget_unused_contours, inputs_of
 from .Section import PanelView, load_section, say
-from .Steps import Steps
+from .Steps import Steps, sentence_of
 
 
 class HistorySection:
@@ -75,7 +75,7 @@ class HistorySection:
 
     def _on_error(self, error: Exception) -> None:
         self._steps = None
-        say(self.ui.historyLabel, str(error))
+        say(self.ui.historyLabel, sentence_of(error))
         self._show_buttons()
 
     def _rename(self, dose_node: Any, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
@@ -13,7 +12,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from dose_prediction.case import CaseError, PlanCase
+from dose_prediction.case import PlanCase
 from dose_prediction.case_files import write_case_in_steps
 
 from .Fingerprints import Fingerprints
@@ -22,7 +21,7 @@ from .RunInputs import RunInputs, forget_unused_contours, keep_inputs, read_cont
 from .RunState import RunState, RunStateMachine, state_label
 from .SceneReader import read_case
 from .Signal import Signal
-from .Steps import StepGenerator, Steps
+from .Steps import StepGenerator, Steps, sentence_of
 from .WorkerProcess import WorkerProtocol
 
 CANCEL_PATIENCE_MS = 1000
@@ -153,11 +152,7 @@ class PredictionRun:
             self._end(_("Cancelled."))
 
     def _on_step_error(self, error: Exception) -> None:
-        if isinstance(error, CaseError | OSError):
-            self._end(str(error))
-            return
-        logging.error("Prediction failed", exc_info=error)
-        self._end(_("The prediction failed: {error}. See the error log; the scene is unchanged.").format(error=error))
+        self._end(sentence_of(error, _("The prediction failed: {error}. See the error log; the scene is unchanged.")))
 
     def _end(self, sentence: str) -> None:
         self._clear()

@@ -17,7 +17,7 @@ from .Parameters import Parameters
 from .ResultDisplay import display_result
 from .Section import PanelView, load_section, say
 from .SliceDisplay import centre_views
-from .Steps import StepGenerator, Steps
+from .Steps import StepGenerator, Steps, sentence_of
 from .WorstPoint import WorstPoint, is_coldest_worst, worst_point
 
 
@@ -114,4 +114,4 @@ class ResultsSection:
 
     def _on_step_error(self, error: Exception) -> None:
         self._steps = None
-        say(self.ui.pointLabel, str(error))
+        say(self.ui.pointLabel, sentence_of(error))

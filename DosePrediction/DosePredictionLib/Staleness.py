@@ -16,7 +16,7 @@ from .ResultNodes import RunRequest
 from .RunInputs import RunInputs, inputs_of, read_inputs, what_changed
 from .Section import PanelView, say
 from .Signal import Signal
-from .Steps import Steps
+from .Steps import Steps, sentence_of
 
 # An edit comes in many events; the inputs are read when they pause.
 SETTLED_MS = 250
@@ -94,7 +94,7 @@ class Staleness:
 
     def _on_error(self, error: Exception) -> None:
         self._steps = None
-        self._set_changes((str(error),))
+        self._set_changes((sentence_of(error),))
 
     def _set_changes(self, changes: tuple[str, ...]) -> None:
         was_stale, self.changes = self.is_stale, changes

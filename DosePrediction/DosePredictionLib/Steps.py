@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
+
+from dose_prediction.case import CaseError
 
 StepGenerator = Generator[float, None, Any]
+
+
+def sentence_of(error: Exception, of_a_fault: str = "") -> str:
+    """What the user is told of an error: its own sentence, or, of a fault in the program, which goes into the error log, `of_a_fault` with it."""
+    if isinstance(error, CaseError | OSError):
+        return str(error)
+    logging.error("A step of work on the window's thread failed", exc_info=error)
+    return (of_a_fault or _("Something went wrong: {error}. See the error log.")).format(error=error)
 
 
 class Steps:

@@ -135,7 +135,9 @@ def write_case(path: Path | str, case: PlanCase) -> None:
 def write_case_in_steps(path: Path | str, case: PlanCase) -> Iterator[float]:
     """Do what `write_case` does in steps of a fraction of a second each, for callers that must not be held up; yields the fraction done."""
     ct: NDArray[Any] = case.ct_hu
-    as_integers = ct.astype(np.int16) if np.abs(ct).max() <= np.iinfo(np.int16).max else None
+    limits = np.iinfo(np.int16)
+    as_integers = ct.astype(np.int16) if limits.min <= ct.min() and ct.max() <= limits.max else None
+    yield 0.1
     if as_integers is not None and np.array_equal(as_integers, ct):
         ct = as_integers
     metadata = {

@@ -10,8 +10,11 @@ import qt
 import slicer
 from PIL import Image
 
+from dose_prediction.dosimetry import dose_in_slices
+from DosePredictionLib import ResultsSection
 from DosePredictionLib.DvhBands import bands_in
 from DosePredictionLib.Report import report_html
+from DosePredictionLib.SceneReader import grid_of_volume
 from DosePredictionLib.ViewPictures import BAND_OPACITY, dvh_picture
 
 CENTRE = np.array((12, 18, 22))  # of the target, in voxels (z, y, x)
@@ -139,6 +142,36 @@ def test_surfaces_are_drawn_in_3d_where_they_are_wanted(seen):
     assert model().GetDisplayNode().GetVisibility3D()
 
 
+def near(picture, colour, tolerance=40):
+    """How many pixels have about this colour (red, green and blue from 0 to 1)."""
+    return int((np.abs(picture.astype(int) - 255 * np.array(colour)).max(axis=-1) < tolerance).sum())
+
+
+def test_surfaces_are_seen_in_3d(seen, patient):
+    patient.segmentation.GetDisplayNode().SetVisibility(False)
+    view = slicer.app.layoutManager().threeDWidget(0)
+    view.threeDView().resetFocalPoint()
+    without = view.rendering().image((300, 300)).astype(int)
+    seen.find("surfacesCheckBox").checked = True
+    settle(seen)
+    with_surfaces = view.rendering().image((300, 300)).astype(int)
+    assert (np.abs(with_surfaces - without).max(axis=-1) > 20).mean() > 0.01
+
+
+def test_the_chart_has_a_line_in_the_colour_of_every_structure(seen):
+    picture = slicer.app.layoutManager().plotWidget(0).rendering().image((500, 400))
+    judged = [row for row in seen.panel._rows if row.name in ("PTV_6000", "SpinalCord", "LT PAROTID")]
+    assert {row.name: near(picture, row.colour) > 50 for row in judged} == {"PTV_6000": True, "SpinalCord": True, "LT PAROTID": True}
+
+
+def test_goals_are_met_or_missed_in_sign_word_and_colour(seen):
+    table = seen.ui.goalsTable
+    outcomes = {table.item(row, 3).text(): table.item(row, 3).foreground().color() for row in range(table.rowCount)}
+    assert set(outcomes) <= {"✓ met", "≈ close", "✗ missed"} and len(outcomes) > 1
+    assert outcomes["✓ met"].green() > outcomes["✓ met"].red()
+    assert outcomes["✗ missed"].red() > outcomes["✗ missed"].green()
+
+
 def test_metrics_of_every_structure_stand_beside_the_goals(seen, masks, dose_gy):
     table = seen.find("metricsTable")
     cells = {table.item(row, 0).text(): [float(table.item(row, column).text()) for column in range(1, 6)] for row in range(table.rowCount)}
@@ -160,6 +193,18 @@ def test_a_click_on_an_organ_centres_the_views_on_its_hottest_point_and_on_a_tar
         assert f"{worst:.1f} Gy" in seen.find("pointLabel").text
 
 
+def test_a_fault_is_told_as_such_and_goes_into_the_error_log(seen, monkeypatch, caplog):
+    def lost(*_arguments):
+        raise RuntimeError("the voxels are lost")
+        yield 0.0
+
+    monkeypatch.setattr(ResultsSection, "worst_point", lost)
+    seen.find("metricsTable").cellClicked(0, 0)
+    seen.wait_for(lambda: seen.find("pointLabel").text != "")
+    assert seen.find("pointLabel").text == "Something went wrong: the voxels are lost. See the error log."
+    assert "the voxels are lost" in caplog.text
+
+
 def test_a_click_on_a_goal_that_limits_a_target_goes_to_its_hottest_point(seen):
     table = seen.ui.goalsTable
     row = next(row for row in range(table.rowCount) if table.item(row, 1).text().startswith("D2%"))
@@ -168,7 +213,7 @@ def test_a_click_on_a_goal_that_limits_a_target_goes_to_its_hottest_point(seen):
     assert voxel_of_views() == tuple(CENTRE)
 
 
-def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(seen, worker, dose_gy, masks):
+def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(seen, patient, worker, dose_gy, masks):
     plans = [dose_gy * factor for factor in np.linspace(0.9, 1.1, 11, dtype=np.float32)]
     worker.calls.clear()
     seen.press()
@@ -192,9 +237,15 @@ def test_sampled_plans_give_a_spread_to_lay_over_the_ct_and_bands_in_the_chart(s
     assert spread.GetAttribute("DicomRtImport.DoseVolume") is None
     legends = {node.GetTitleText(): node.GetVisibility() for node in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")}
     assert legends == {"Dose": 0, "Spread": 1}
+    seen.find("linesCheckBox").checked = False
+    settle(seen)
+    patient.segmentation.GetDisplayNode().SetVisibility(False)
+    picture = red_picture()
+    assert (picture[..., 0] - picture[..., 2] > 30).sum() > 30  # yellow where the plans differ most
+    assert (picture[..., 2] - picture[..., 1] > 30).sum() > 30  # violet where they hardly do
 
 
-def test_goals_and_metrics_are_read_off_one_histogram_of_divided_voxels(seen):
+def test_goals_and_metrics_are_read_off_one_histogram_which_is_that_of_the_commands(seen, patient, masks, dose_gy):
     """0.03 cc is one voxel and a tenth of this patient; of whole voxels it would be the hottest one's dose."""
     metrics, goals = (seen.panel.parameters.dose.GetNodeReference(role) for role in ("dvhMetricsTableRef", "DosePrediction.goalsRef"))
     table = metrics.GetTable()
@@ -209,6 +260,9 @@ def test_goals_and_metrics_are_read_off_one_histogram_of_divided_voxels(seen):
     assert len(compared) >= 4 and ("SpinalCord", "D0.03cc") in compared
     for key in compared:
         assert float(told[key].split()[0]) == pytest.approx(figures[key], abs=0.051), key
+    inside = dose_in_slices(dose_gy, grid_of_volume(patient.ct), masks["SpinalCord"])
+    assert figures["SpinalCord", "D0.03cc"] == pytest.approx(inside.dose_at_volume(0.03, "cc"))
+    assert figures["SpinalCord", "Dmean"] == pytest.approx(inside.mean_gy)
 
 
 def tinted(picture, colour, opacity):

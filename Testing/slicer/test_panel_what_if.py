@@ -41,6 +41,17 @@ def test_a_slider_starts_at_what_the_organ_has_and_ticks_its_wish_when_it_is_mov
     assert seen.find("whatIfButton").enabled
 
 
+def test_a_relaxed_limit_lets_an_organ_have_more_while_another_is_asked_for_less(seen, worker):
+    table = seen.find("whatIfTable")
+    for wish, limit in (("LT PAROTID mean", 45), ("SpinalCord max", 10)):
+        table.cellWidget(rows_of(table)[wish], 2).value = limit
+    worker.calls.clear()
+    seen.find("whatIfButton").click()
+    seen.wait_for(lambda: "predict" in worker.names)
+    goals = [(goal.organ, goal.metric, goal.limit_gy) for goal in worker.calls[0][-1]]
+    assert goals == [("SpinalCord", "max", 10.0), ("Parotid_L", "mean", 45.0)]
+
+
 def test_the_guided_dose_is_a_result_of_its_own_compared_with_the_one_before_and_its_cost_is_told(seen, worker, masks):
     before = seen.panel.parameters.dose
     table = seen.find("whatIfTable")
