@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         sentence = sentence_for(error)
         if sentence is None:
-            traceback.print_exc()
-            sentence = f"The DICOM files could not be handled ({type(error).__name__}: {error}); please report this with the log."
+            traceback.print_tb(error.__traceback__)  # without the error's words, which may quote what a file says of its patient
+            sentence = f"The DICOM files could not be handled ({type(error).__name__}); please report this with the log."
         _say("error", message=sentence)
         return 1
     return 0

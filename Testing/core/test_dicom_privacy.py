@@ -42,8 +42,16 @@ PRIVATE = {
     "InstanceCreationDate": "20250317",
     "StructureSetDate": "20250318",
     "RTPlanDate": "20250319",
+    "StudyDescription": "Untersuchung Frau G.",
+    "SeriesDescription": "Aufnahme Frau G.",
+    "StructureSetLabel": "Frau G. Konturen",
+    "StructureSetName": "Frau G. 1",
+    "RTPlanLabel": "Frau G. Plan",
+    "RTPlanName": "Frau G. 2",
 }
 OTHERS_ID = "ID-other"
+# Unique identifiers hold the date, as those of scanners do.
+UIDS = b"1.2.826.0.1.3680043.8.498.", b"1.2.826.20250314.43.8.498."
 
 # Runs commands in one process with every message that any library may log: arguments as JSON, one list a line.
 RUNNER = """
@@ -62,6 +70,7 @@ for line in sys.stdin:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = water_folder(tmp_path_factory.mktemp("private") / "water")
     for path in folder.glob("*.dcm"):
+        path.write_bytes(path.read_bytes().replace(*UIDS))
         with edited(path) as data:
             for keyword, value in {**NEEDED, **PRIVATE}.items():
                 setattr(data, keyword, value)
@@ -119,14 +128,19 @@ def test_commands_keep_the_patient_to_the_dicom_files(tmp_path, study):
         assert not is_named or b"Geheim" in path.read_bytes()
 
 
-def test_a_dose_that_goes_out_through_the_panel_tells_the_log_nothing(tmp_path, study):
-    job = tmp_path / "job"
+def export_job(tmp_path: Path, study: Path) -> Path:
+    """What the panel hands over to write a dose for the CT of `study`."""
+    job = tmp_path / f"job of {study.name}"
     job.mkdir()
     write_case(job / "case.npz", water_case())
     np.save(job / "dose.npy", np.where(water_case().body, 35.0, 0.0).astype(np.float32))
     table = {"name": "CT: predicted dose", "model": "1.0", "is_current": True, "ct_file": str(study / "ct_001.dcm")}
     (job / "export.json").write_text(json.dumps(table))
-    said, codes = told(tmp_path, ["exchange", "export", str(job), str(tmp_path / "to")])
+    return job
+
+
+def test_a_dose_that_goes_out_through_the_panel_tells_the_log_nothing(tmp_path, study):
+    said, codes = told(tmp_path, ["exchange", "export", str(export_job(tmp_path, study)), str(tmp_path / "to")])
     assert codes == [0] and found_in(said.encode(), {**NEEDED, **PRIVATE}) == []
     for path in (tmp_path / "to").iterdir():
         assert found_in(path.read_bytes(), PRIVATE) == [] and b"Geheim" in path.read_bytes()
@@ -178,15 +192,21 @@ MISTAKES: dict[str, Callable[[Path], object]] = {
 
 
 def test_mistakes_are_told_of_without_the_patient(tmp_path, study):
-    """Each ends in a sentence, or in a prediction that says nothing of what it could not read; no program's error comes through."""
+    """Each ends in a sentence, or in a dose that says nothing of what it could not read; no program's error comes through."""
     commands = []
     for number, spoil in enumerate(MISTAKES.values()):
         folder = Path(shutil.copytree(study, tmp_path / f"case_{number}"))
         spoil(folder)
         commands.append(["predict", str(folder), "--output", str(tmp_path / "out" / str(number))])
+        commands.append(["exchange", "describe", str(folder), str(tmp_path / "described" / str(number))])
+        commands.append(["exchange", "export", str(export_job(tmp_path, folder)), str(tmp_path / "exported" / str(number))])
     said, codes = told(tmp_path, *commands)
-    assert codes[:8] == [2] * 8 and set(codes[8:]) <= {0, 2}, dict(zip(MISTAKES, codes, strict=True))
-    assert "Traceback" not in said
+    predicted, described, exported = (dict(zip(MISTAKES, codes[which::3], strict=True)) for which in range(3))
+    harmless = list(MISTAKES)[8:]
+    assert {predicted[name] for name in MISTAKES if name not in harmless} == {2}
+    assert {predicted[name] for name in harmless} <= {0, 2}, predicted
+    assert {*described.values(), *exported.values()} <= {0, 1}
+    assert "Traceback" not in said and "could not be handled" not in said
     assert found_in(said.encode(), {**NEEDED, **PRIVATE}) == []
 
 
