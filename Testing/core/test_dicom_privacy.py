@@ -13,45 +13,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicom_files import contour, copied, edit_ct, edited, roi, water_folder
+from dicom_files import copied, edit_ct, edited, water_folder
 from dose_prediction.case_files import write_case, write_case_folder
 from dose_prediction.dicom import read_dicom_case, read_dose, write_dose
 from dose_prediction.volumes import read_volume, write_volume
+from private_study import NEEDED, PRIVATE, found_in, private_study
 from water_case import water_case
-
-# What a DICOM file that is written may hold, as the standard files it by this.
-NEEDED = {
-    "PatientName": "Geheim^Gerda",
-    "PatientID": "ID-471147",
-    "PatientBirthDate": "19470411",
-    "StudyDate": "20250314",
-    "AccessionNumber": "ACC9988",
-}
-# What none may hold.
-PRIVATE = {
-    "PatientComments": "Vertraulich",
-    "PatientAddress": "Heimweg 3",
-    "OtherPatientIDs": "AUX-5512",
-    "ReferringPhysicianName": "Hausarzt^Hugo",
-    "PhysiciansOfRecord": "Oberarzt^Otto",
-    "OperatorsName": "Bediener^Babett",
-    "InstitutionName": "Klinikum Dort",
-    "StationName": "STATION77",
-    "SeriesDate": "20250315",
-    "ContentDate": "20250316",
-    "InstanceCreationDate": "20250317",
-    "StructureSetDate": "20250318",
-    "RTPlanDate": "20250319",
-    "StudyDescription": "Untersuchung Frau G.",
-    "SeriesDescription": "Aufnahme Frau G.",
-    "StructureSetLabel": "Frau G. Konturen",
-    "StructureSetName": "Frau G. 1",
-    "RTPlanLabel": "Frau G. Plan",
-    "RTPlanName": "Frau G. 2",
-}
-OTHERS_ID = "ID-other"
-# Unique identifiers hold the date, as those of scanners do.
-UIDS = b"1.2.826.0.1.3680043.8.498.", b"1.2.826.20250314.43.8.498."
 
 # Runs commands in one process with every message that any library may log: arguments as JSON, one list a line.
 RUNNER = """
@@ -68,16 +35,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = water_folder(tmp_path_factory.mktemp("private") / "water")
-    for path in folder.glob("*.dcm"):
-        path.write_bytes(path.read_bytes().replace(*UIDS))
-        with edited(path) as data:
-            for keyword, value in {**NEEDED, **PRIVATE}.items():
-                setattr(data, keyword, value)
-    with edited(folder / "structure_set.dcm") as data:
-        data.PatientID = OTHERS_ID  # told of
-        roi(data, "Parotid_L").ContourSequence.append(contour(np.zeros((1, 3)), "POINT"))
-    return folder
+    return private_study(tmp_path_factory.mktemp("private") / "water")
 
 
 def told(tmp_path: Path, *commands: list[str]) -> tuple[str, list[int]]:
@@ -94,12 +52,6 @@ def told(tmp_path: Path, *commands: list[str]) -> tuple[str, list[int]]:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr, [int(line.split()[1]) for line in result.stdout.splitlines() if line.startswith("CODE")]
-
-
-def found_in(content: bytes, secrets: dict[str, str]) -> list[str]:
-    """Those of the secrets, or of the words that a name is made of, that the content holds."""
-    words = {part for value in (*secrets.values(), OTHERS_ID) for part in (value, *value.split("^"))}
-    return sorted(word for word in words if word.encode() in content)
 
 
 def test_commands_keep_the_patient_to_the_dicom_files(tmp_path, study):
