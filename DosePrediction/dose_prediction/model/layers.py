@@ -39,7 +39,12 @@ def upsample(channels_in: int, channels_out: int) -> nn.ConvTranspose3d:
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries (batch, n, channels) to a context (batch, m, context channels), added to the queries."""
+    """Multi-head attention of queries (batch, n, channels) to a context (batch, m, context channels), added to the queries.
+
+    Queries and keys are brought to one length (Dehghani et al., "Scaling vision transformers to 22 billion parameters", 2023): without it, in a long
+    training on few patients, attention hardens to a look-up of single tokens, which remembers patients and whose gradients are noise.  In float32
+    whatever surrounds it, as those gradients are small differences of large numbers.
+    """
 
     def __init__(self, channels: int, context_channels: int, heads: int = 4) -> None:
         super().__init__()
@@ -52,14 +57,20 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        normed = self.norm(x)
-        query = self._split(self.query(normed))  # (batch, heads, n, channels / heads)
-        key, value = (self._split(part) for part in self.key_value(normed if context is None else context).chunk(2, dim=-1))
-        attended = nn.functional.scaled_dot_product_attention(query, key, value)
-        return x + self.out(attended.transpose(1, 2).flatten(2))
+        with torch.autocast(x.device.type, enabled=False):
+            normed = self.norm(x.float())
+            query = self._split(self.query(normed))  # (batch, heads, n, channels / heads)
+            key, value = (self._split(part) for part in self.key_value(normed if context is None else context.float()).chunk(2, dim=-1))
+            attended = nn.functional.scaled_dot_product_attention(_of_one_length(query), _of_one_length(key), value)
+            return x + self.out(attended.transpose(1, 2).flatten(2)).to(x.dtype)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _of_one_length(x: Tensor) -> Tensor:
+    """Vectors (..., size) of root mean square 1."""
+    return nn.functional.normalize(x, dim=-1) * x.shape[-1] ** 0.5
 
 
 def sinusoids(values: Tensor, size: int, longest: float) -> Tensor:

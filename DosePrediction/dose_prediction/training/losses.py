@@ -14,6 +14,7 @@ from torch import Tensor
 
 TARGET_PERCENTILES = (0.01, 0.05, 0.99)  # D99, D95, D1
 HOTTEST_MM3 = 100.0  # D0.1cc
+SMOOTHED = 0.005  # of a structure's voxels on either side of a point of its DVH count with it
 
 
 def absolute_error(predicted: Tensor, wanted: Tensor, body: Tensor) -> Tensor:
@@ -24,7 +25,8 @@ def absolute_error(predicted: Tensor, wanted: Tensor, body: Tensor) -> Tensor:
 def dvh_error(dose: Tensor, reference: Tensor, structures: Sequence[tuple[bool, Tensor]], voxel_mm3: float) -> Tensor:
     """Mean absolute difference of the DVHs of `dose` and `reference` (both flat), over structures given as (is target, voxel indices).
 
-    Of each structure: the whole curve (mean difference of the sorted doses), and D99, D95, D1 of a target or mean and D0.1cc of an organ.
+    Of each structure: the whole curve (mean difference of the sorted doses), and D99, D95, D1 of a target or mean and D0.1cc of an organ.  A point
+    of a DVH is the mean over a few ranks: the gradient of one voxel alone would drown all others.
     """
     terms = []
     for is_target, voxels in structures:
@@ -32,13 +34,19 @@ def dvh_error(dose: Tensor, reference: Tensor, structures: Sequence[tuple[bool, 
         curve = (ours - theirs).abs().mean()
         last = len(voxels) - 1
         if is_target:
-            points = torch.tensor([round(fraction * last) for fraction in TARGET_PERCENTILES])
-            metrics = (ours[points] - theirs[points]).abs().mean()
+            points = [round(fraction * last) for fraction in TARGET_PERCENTILES]
+            metrics = torch.stack([(_about(ours, point) - _about(theirs, point)).abs() for point in points]).mean()
         else:
             hottest = last - min(last, max(1, round(HOTTEST_MM3 / voxel_mm3)) - 1)
-            metrics = 0.5 * ((ours.mean() - theirs.mean()).abs() + (ours[hottest] - theirs[hottest]).abs())
+            metrics = 0.5 * ((ours.mean() - theirs.mean()).abs() + (_about(ours, hottest) - _about(theirs, hottest)).abs())
         terms.append(0.5 * (curve + metrics))
     return torch.stack(terms).mean()
+
+
+def _about(ranked: Tensor, rank: int) -> Tensor:
+    """The mean of the `ranked` doses (n,) next to `rank`."""
+    reach = max(1, round(SMOOTHED * len(ranked)))
+    return ranked[max(rank - reach, 0) : rank + reach + 1].mean()
 
 
 def squared_error(predicted: Tensor, wanted: Tensor, body: Tensor, weight: Tensor) -> Tensor:
