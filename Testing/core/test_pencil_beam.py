@@ -287,14 +287,12 @@ def small_plan(dtype: torch.dtype = torch.float64) -> tuple[PencilBeams, VoxelGo
     beams = set_up_beams(
         (Beam(0), Beam(110)), (0.0, 0.0, 0.0), Medium(np.ones(block.shape, np.float32), block), points, points[target], [MACHINE] * 2
     )
-    exact = PencilBeams(
-        beams.open_beamlets,
-        beams.responses.to(torch.complex128),
-        beams.plane_shape,
-        beams.transform_shape,
-        beams.upsampling,
-        beams.positions.to(dtype),
-        beams.depth_weights.to(dtype),
+    exact = replace(
+        beams,
+        open_fluence=beams.open_fluence.to(dtype),
+        responses=beams.responses.to(torch.complex128),
+        positions=beams.positions.to(dtype),
+        depth_weights=beams.depth_weights.to(dtype),
     )
     wanted = torch.from_numpy(np.where(target, 60.0, 0.0)).to(dtype)
     weight = torch.full((60,), 1 / 60, dtype=dtype)

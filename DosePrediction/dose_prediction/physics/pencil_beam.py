@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,16 +46,7 @@ class PencilBeams:
 
     def at(self, indices: torch.Tensor) -> PencilBeams:
         """The same beams for some of the points."""
-        return PencilBeams(
-            self.open_beamlets,
-            self.open_fluence,
-            self.responses,
-            self.plane_shape,
-            self.transform_shape,
-            self.upsampling,
-            self.positions[:, indices],
-            self.depth_weights[:, :, indices],
-        )
+        return replace(self, positions=self.positions[:, indices], depth_weights=self.depth_weights[:, :, indices])
 
     def to_maps(self, beamlets: torch.Tensor) -> torch.Tensor:
         """Fluence maps (beams, rows, columns) from the fluence of the open beamlets (n,)."""
