@@ -204,10 +204,11 @@ def test_dvh_error_has_the_values_of_a_hand_computed_case() -> None:
     exchanged = reference.clone()
     exchanged[5:] = torch.tensor([30.0, 10.0, 20.0])
     assert float(dvh_error(exchanged, reference, [organ], 100.0)) == 0.0
-    # Its hottest voxel 3 Gy hotter: curve 1, mean 1, D0.1cc 3, so 0.5 * (1 + 0.5 * (1 + 3)); halved by the target that is right.
+    # Its hottest voxel 3 Gy hotter: curve 1, mean 1, D0.1cc (the mean of the two hottest here) 1.5, so 0.5 * (1 + 0.5 * (1 + 1.5)); halved by the
+    # target that is right.
     hotter = reference.clone()
     hotter[7] += 3
-    assert float(dvh_error(hotter, reference, [target, organ], 100.0)) == pytest.approx(0.75)
+    assert float(dvh_error(hotter, reference, [target, organ], 100.0)) == pytest.approx(0.5625)
 
 
 def test_errors_are_means_over_the_body() -> None:
