@@ -274,6 +274,13 @@ def test_what_a_plan_leaves_open_is_told_of(folder, change, sentence):
         assert read_case(folder).digest == water_case().digest
 
 
+def test_a_prescription_to_no_structure_is_told_of(folder):
+    """As where it is prescribed to a site or a point."""
+    change_plan(folder, lambda plan: delattr(plan.DoseReferenceSequence[0], "ReferencedROINumber"))
+    with pytest.warns(CaseWarning, match="prescribes 70 Gy to no structure that it names; prescriptions were taken from the structures' names"):
+        assert [target.role.prescription_gy for target in read_case(folder).targets] == [70, 56]
+
+
 def test_a_prescription_below_zero_is_refused(folder):
     change_plan(folder, lambda plan: setattr(plan.DoseReferenceSequence[0], "TargetPrescriptionDose", "-2"))
     with pytest.raises(CaseError, match="prescribes -2 Gy"):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from dicom_files import water_folder
 from dose_prediction.case_files import read_case
 from dose_prediction.dicom import read_dose
 from dose_prediction.dose_files import read_dose_file
+from dose_prediction.dosimetry import load_goal_set
 from dose_prediction.model.bundle import load_bundle
 from dose_prediction.training.checkpoint import load_checkpoint
 from fuzzing.formats import small_case
@@ -43,9 +44,11 @@ import matplotlib.pyplot
 import numpy as np
 import torch
 from dose_prediction.case import Grid
+from dose_prediction.case_files import write_case, write_case_folder
 from dose_prediction.command_line import main
 from dose_prediction.dicom import DicomReferences, write_case_as_dicom, write_dose
 from dose_prediction.dicom.instances import item
+from dose_prediction.dosimetry import ClinicalGoal, GoalSet, write_goal_set
 from dose_prediction.model.bundle import save_bundle
 from dose_prediction.training.checkpoint import TrainingState, save_checkpoint
 from dose_prediction.volumes import write_volume
@@ -73,8 +76,20 @@ def volume(number, output):
 def rtdose(number, output):
     write_dose(output, noise + np.float32(number), grid, references, "1.2.6", str(number))
 
+def numbered_case(number):
+    return replace(small_case(), name=str(number % 500), ct_hu=small_case().ct_hu + np.float32(number % 500))
+
 def phantom(number, output):
-    write_case_as_dicom(output, replace(small_case(), ct_hu=small_case().ct_hu + np.float32(number % 500)))
+    write_case_as_dicom(output, numbered_case(number))
+
+def case(number, output):
+    write_case(output, numbered_case(number))
+
+def case_folder(number, output):
+    write_case_folder(output, numbered_case(number))
+
+def goals(number, output):
+    write_goal_set(output, GoalSet(str(number), "", (ClinicalGoal("PTV", "Dmean", "<=", float(number), "Gy", ""),) * 3000))
 
 def predict(number, output, case):
     assert main(["predict", case, "--output", output], Numbered(number)) == 0
@@ -175,6 +190,35 @@ def test_a_dose_is_whole_after_any_of_twenty_kills(process: subprocess.Popen[str
         assert np.allclose(dose, noise + np.float32(number), atol=1e-2)  # all of it from one writing
         seen.add(number)
     assert len(seen) > 1  # some writings came to their end, so that the kills fell in the midst of others
+
+
+def case_number(path: Path) -> float:
+    """Which writing a case comes from; its name and its CT come from the same one."""
+    case = read_case(path)
+    number = float(case.ct_hu.min()) + 1000
+    assert case.name == str(int(number)) and len(np.unique(case.ct_hu)) == 2 and len(case.structures) == 3
+    return number
+
+
+def goals_number(path: Path) -> float:
+    goals = load_goal_set(path)
+    assert {goal.limit for goal in goals.goals} == {float(goals.name)} and len(goals.goals) == 3000
+    return float(goals.name)
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "renamings", "number_of"),
+    [("case", "case.npz", 1, case_number), ("case_folder", "", 6, case_number), ("goals", "goals.json", 1, goals_number)],
+)
+def test_cases_and_goals_are_whole_after_any_of_twenty_kills(
+    process: subprocess.Popen[str], tmp_path: Path, what: str, name: str, renamings: int, number_of: Callable[[Path], float]
+) -> None:
+    writer, seen = Writer(process, what, tmp_path / name), set()
+    writer.write_once(renamings)
+    for _ in range(KILLS):
+        writer.killed_at_a_random_time()
+        seen.add(number_of(tmp_path / name))
+    assert len(seen) > 1
 
 
 def phantom_number(folder: Path) -> float:

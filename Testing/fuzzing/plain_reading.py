@@ -87,18 +87,18 @@ def plan(path: Path) -> PlainPlan:
     (group,) = data.FractionGroupSequence
     treated = {int(reference.ReferencedBeamNumber) for reference in group.ReferencedBeamSequence}
     numbers = [int(beam.BeamNumber) for beam in data.BeamSequence]
-    if set(numbers) < treated or len(set(numbers)) < len(numbers) or group.NumberOfBeams != len(treated):
-        raise ValueError(f"beams {numbers}, treated {treated}, promised {group.NumberOfBeams}")
+    if set(numbers) < treated or len(set(numbers)) < len(numbers) or int(group.get("NumberOfBeams", len(treated))) != len(treated):
+        raise ValueError(f"beams {numbers}, treated {treated}")
     beams, isocentres = [], set()
     for beam in (beam for beam in data.BeamSequence if beam.get("TreatmentDeliveryType") in ("TREATMENT", "", None)):
         first, *others = beam.ControlPointSequence
         if (
-            beam.get("NumberOfControlPoints", 2) != 1 + len(others)
+            int(beam.get("NumberOfControlPoints", 2)) != 1 + len(others)
             or any("GantryAngle" in point for point in others)
             or beam.RadiationType != "PHOTON"
         ):
             raise ValueError("no static beam of photons")
-        isocentres.add(tuple(map(float, first.IsocenterPosition)))
+        isocentres.add(tuple(map(float, next(point.IsocenterPosition for point in (first, *others) if "IsocenterPosition" in point))))
         angles = (first.GantryAngle, first.PatientSupportAngle, first.BeamLimitingDeviceAngle)
         beams.append((*(float(angle) % 360 for angle in angles), float(first.NominalBeamEnergy)))
     (isocentre,) = isocentres

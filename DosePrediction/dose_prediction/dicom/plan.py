@@ -170,6 +170,7 @@ def _common_isocentre(isocentres: Sequence[tuple[float, ...]], needed: bool) -> 
 def _prescriptions(plan: Dataset) -> dict[int, float]:
     """Target prescription doses by the ROI number that they refer to, the highest of each."""
     found: dict[int, float] = {}
+    unplaced: set[float] = set()
     for reference in items(plan, "DoseReferenceSequence"):
         dose = number(reference, "TargetPrescriptionDose", "A dose reference of the plan", default=0.0)
         roi = int(number(reference, "ReferencedROINumber", "A dose reference of the plan", default=-1))
@@ -177,6 +178,11 @@ def _prescriptions(plan: Dataset) -> dict[int, float]:
             raise CaseError(f"A dose reference of the plan prescribes {dose:g} Gy; export the plan again.")
         if dose > 0 and roi >= 0 and text(reference, "DoseReferenceType").upper() != "ORGAN_AT_RISK":
             found[roi] = max(dose, found.get(roi, 0.0))
+        elif dose > 0 and roi < 0:
+            unplaced.add(dose)
+    if unplaced:
+        listed = ", ".join(f"{dose:g}" for dose in sorted(unplaced, reverse=True))
+        _warn(f"The plan prescribes {listed} Gy to no structure that it names; prescriptions were taken from the structures' names.")
     return found
 
 
