@@ -54,6 +54,23 @@ def test_nested_folders_and_foreign_files_do_not_matter(folder):
     assert str(study) == "CT series of 20 images, 1 structure set, 1 MR"
 
 
+def test_a_study_is_found_among_thousands_of_other_files(folder):
+    """3,000 images of another modality, and as many files that are no DICOM, in folders within folders."""
+    with edited(copied(folder, "ct_001.dcm", "image.dcm")) as data:
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1000"
+        data.Modality = "MR"
+    image = (folder / "image.dcm").read_bytes()
+    for number in range(1, 3000):
+        place = folder / f"patient {number % 7}" / f"series {number % 50}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"image {number}.dcm").write_bytes(image.replace(b"1.2.3.1000", b"1.2.3.%d" % (1000 + number)))
+        (place / f"note {number}.txt").write_text("nothing")
+    (study,) = find_studies(folder)
+    assert str(study) == "CT series of 20 images, 1 structure set, 1 plan, 3000 MR"
+    assert same_case(quiet_case(folder), water_case())
+
+
 def test_files_without_prefix_and_header_are_read(folder):
     for path in folder.glob("*.dcm"):
         data = pydicom.dcmread(path)

@@ -102,8 +102,10 @@ def plan(path: Path) -> PlainPlan:
         angles = (first.GantryAngle, first.PatientSupportAngle, first.BeamLimitingDeviceAngle)
         beams.append((*(float(angle) % 360 for angle in angles), float(first.NominalBeamEnergy)))
     (isocentre,) = isocentres
-    doses = [reference for reference in data.get("DoseReferenceSequence", []) if reference.get("DoseReferenceType") != "ORGAN_AT_RISK"]
-    return PlainPlan(frozenset(beams), isocentre, {int(one.ReferencedROINumber): float(one.get("TargetPrescriptionDose") or 0) for one in doses})
+    doses = [
+        one for one in data.get("DoseReferenceSequence", []) if one.get("TargetPrescriptionDose") and one.get("DoseReferenceType") != "ORGAN_AT_RISK"
+    ]
+    return PlainPlan(frozenset(beams), isocentre, {int(one.ReferencedROINumber): float(one.TargetPrescriptionDose) for one in doses})
 
 
 def nrrd(path: Path) -> tuple[np.ndarray, dict[str, str]]:
