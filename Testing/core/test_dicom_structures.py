@@ -59,6 +59,35 @@ def cylinder(folder: Path, heights, **options) -> np.ndarray:
     return next(structure.mask for structure in case.structures if structure.name == "Parotid_L")
 
 
+def square(low: float, high: float, x: float = 0.0) -> np.ndarray:
+    """Corners (x, y) from `low` to `high`, in mm, moved by `x`."""
+    return np.array([[low + x, low], [high + x, low], [high + x, high], [low + x, high]])
+
+
+def keyhole(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """A ring as one contour: around, in along a cut, around the hole the other way, out along the same cut."""
+    return np.concatenate([outer, outer[:1], inner[:1], inner[::-1], outer[:1]])
+
+
+@pytest.mark.parametrize(
+    ("polygons", "area_mm2"),
+    [
+        ([square(-40, 40), square(-20, 20)], 80**2 - 40**2),  # a hole
+        ([square(-40, 40), square(-20, 20), square(-8, 8)], 80**2 - 40**2 + 16**2),  # an island in a hole
+        ([square(-12, 12, -40), square(-12, 12, 40)], 2 * 24**2),  # two islands
+        ([keyhole(square(-40, 40), square(-20, 20))], 80**2 - 40**2),
+        ([keyhole(square(-20, 20, x), square(-8, 8, x)) for x in (-20, 20)], 2 * (40**2 - 16**2)),  # two that touch
+        ([keyhole(square(-40, 40), square(-40, 0))], 80**2 - 40**2),  # whose hole touches its edge
+    ],
+)
+@pytest.mark.parametrize("kind", ["CLOSED_PLANAR", "CLOSEDPLANAR_XOR"])
+def test_holes_islands_and_keyholes_have_the_volume_of_their_polygons(folder, polygons, area_mm2, kind):
+    contours = [contour(np.column_stack([one, np.full(len(one), z)]), kind) for z in np.arange(-15, 15, 3.0) for one in polygons]
+    spoil(folder, "Parotid_L", lambda item: setattr(item, "ContourSequence", contours))
+    mask = next(structure.mask for structure in quiet_case(folder).structures if structure.name == "Parotid_L")
+    assert mask.sum() * 48.0 == pytest.approx(area_mm2 * 30, rel=0.01)
+
+
 def test_a_cylinder_has_its_volume(folder):
     mask = cylinder(folder, np.arange(-15, 15, 3.0))
     assert mask.sum() * 48.0 == pytest.approx(np.pi * 40**2 * 30, rel=0.01)

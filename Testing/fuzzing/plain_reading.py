@@ -87,7 +87,7 @@ def plan(path: Path) -> PlainPlan:
     (group,) = data.FractionGroupSequence
     treated = {int(reference.ReferencedBeamNumber) for reference in group.ReferencedBeamSequence}
     numbers = [int(beam.BeamNumber) for beam in data.BeamSequence]
-    if set(numbers) < treated or len(set(numbers)) < len(numbers) or int(group.get("NumberOfBeams", len(treated))) != len(treated):
+    if treated - set(numbers) or len(set(numbers)) < len(numbers) or int(group.get("NumberOfBeams", len(treated))) != len(treated):
         raise ValueError(f"beams {numbers}, treated {treated}")
     beams, isocentres = [], set()
     for beam in (beam for beam in data.BeamSequence if beam.get("TreatmentDeliveryType") in ("TREATMENT", "", None)):
