@@ -82,9 +82,10 @@ def main() -> int:
     """Take all pictures; 1 if they are too large together."""
     slicer_bench.load_module()
     user = Photographer()
-    user.take("Install", "inputs", "advanced")
+    user.take("Install", "advanced")
     user.load_phantom()
-    user.wait_for(lambda: "…" not in user.structuresTable.item(0, user.structuresTable.columnCount - 1).text())
+    table = user.structuresTable
+    user.wait_for(lambda: table.rowCount > 0 and "…" not in table.item(0, table.columnCount - 1).text())
     user.take("Inputs", "inputs")
     user.showBeamsCheckBox.click()
     user.take("Plan", "plan")

@@ -131,5 +131,5 @@ def _in_words(nodes: StudyNodes, table: dict[str, Any] | None) -> str:
     counts.append(_("doses: {count}").format(count=len(nodes.doses)))
     if table is not None:
         counts.append(_("beams: {count}").format(count=len(table["beams"])))
-    told = _("Loaded {name} ({counts}).").format(name=nodes.ct.GetName(), counts=", ".join(counts))
+    told = _("Loaded {name}; {counts}.").format(name=nodes.ct.GetName(), counts=", ".join(counts))
     return " ".join([told, *(table["remarks"] if table is not None else [])])

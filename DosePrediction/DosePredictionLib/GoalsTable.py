@@ -64,7 +64,7 @@ class GoalsTable:
             sign, colour = OUTCOME_LOOKS.get(outcome, ("", (128, 128, 128)))
             for column, text in enumerate((structure, goal, reached, f"{sign} {translated(outcome)}".strip())):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(source or text)
+                item.setToolTip("\n".join(filter(None, (text, source))))  # whole, where the column is too narrow for it
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
                 if column == 3:
                     item.setForeground(qt.QBrush(qt.QColor(*colour)))

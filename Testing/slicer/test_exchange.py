@@ -69,7 +69,7 @@ def test_a_study_arrives_with_its_voxels_roles_and_beams_and_is_selected(user, s
     with edited(study / "structure_set.dcm") as data:
         roi(data, "Parotid_L").ROIDisplayColor = [255, 0, 51]
     told = load(user, section, study)
-    assert "(structures: 4, doses: 1, beams: 5)" in told
+    assert "structures: 4, doses: 1, beams: 5." in told
     case, parameters = water_case(), user.panel.parameters
     assert grid_of_volume(parameters.ct).matches(case.grid)
     assert np.array_equal(slicer.util.arrayFromVolume(parameters.ct), case.ct_hu)
