@@ -1,8 +1,9 @@
-"""Makes `Testing/core/collapsed_cone_lung_slab.csv` with the collapsed-cone engine of OpenTPS; needs a C++ compiler.
+"""Makes the doses in slabs of lung that `Testing/core/test_lung.py` compares with, by the collapsed-cone engine of OpenTPS; needs a C++ compiler.
 
     pip download --no-deps opentps-core==2.0.0
     python -m zipfile -e opentps_core-2.0.0-py3-none-any.whl wheel
     python Testing/references/collapsed_cone.py wheel Testing/core/collapsed_cone_lung_slab.csv
+    python Testing/references/collapsed_cone.py wheel Testing/core/collapsed_cone_thin_lung_slab.csv --slab-mm 40
 
 The engine's C++ source (WiscPlan's convolution/superposition with Mackie's kernels, GPL) is in the wheel.  It is compiled with finer cones and
 steps than it is shipped with: 24 x 16 directions instead of 6 x 12, steps of half a voxel instead of two voxels; its interpolation below the first
@@ -57,9 +58,8 @@ def central_axis(engine: Path, wheel: Path, density: np.ndarray, work: Path) -> 
         for number, side in enumerate(SIDES_CM)
     )
     (work / "fields.txt").write_text(f"beamnum:\n{len(SIDES_CM)}\n \n{fields}")
-    subprocess.run(
-        [engine, work / "kernels.txt", work / "geometry.txt", work / "fields.txt", work / "dose.bin"], check=True, stdout=subprocess.DEVNULL
-    )
+    # What it writes tells whether it worked: its exit status is 1 either way.
+    subprocess.run([engine, *(work / name for name in ("kernels.txt", "geometry.txt", "fields.txt", "dose.bin"))], stdout=subprocess.DEVNULL)
     return read_doses(work / "dose.bin")
 
 
@@ -80,11 +80,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--slab-mm", type=float, default=100.0, help="thickness of the slab, which begins 50 mm deep (default 100)")
     options = parser.parse_args()
     depth_cm = SPACING_CM[0] * (np.arange(SHAPE[0]) + 0.5)
     water = np.ones(SHAPE)
     lung = water.copy()
-    lung[(depth_cm > 5) & (depth_cm < 15)] = LUNG_DENSITY
+    lung[(depth_cm > 5) & (depth_cm < 5 + options.slab_mm / 10)] = LUNG_DENSITY
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         engine = compiled(options.wheel.resolve(), work)
