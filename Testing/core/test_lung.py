@@ -150,3 +150,13 @@ def test_only_the_lung_that_a_beam_meets_spreads_its_electrons() -> None:
             spread = 1.0 if trace.spread_density is None else trace.spread_density[0]
             assert (spread < 0.4) == is_met
             assert (spread == 1.0) != is_met
+
+
+@pytest.mark.parametrize("couch_deg", [0.0, 25.0])
+def test_only_a_beam_that_comes_through_the_lung_gets_more_of_the_kernel(couch_deg: float, wide_shares: list[float]) -> None:
+    medium = block_with(0.3, 45.0, (55.0, 0.0, 0.0))  # on the patient's left
+    target = np.array([-30.0, 5.0, 8.0]) + np.stack(np.meshgrid(*3 * [np.linspace(-8.0, 8.0, 3)]), axis=-1).reshape(-1, 3)
+    for gantry_deg, comes_through in ((80.0, True), (290.0, False)):
+        wide_shares.clear()
+        set_up_beams((Beam(gantry_deg, couch_deg),), (-30.0, 5.0, 8.0), medium, target, target, [photon_machine()])
+        assert sum(wide_shares) == (1.0 if comes_through else 0.0)
