@@ -65,6 +65,14 @@ def test_a_mask_on_finer_voxels_than_the_dose_keeps_its_detail(shape):
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("cc", "slice_mm"), [(0.1, 2.0), (0.5, 3.0), (2.0, 1.0), (10.0, 3.0)])
+def test_partial_volumes_on_coarse_voxels_have_the_volume_and_doses_of_the_solid(shape, cc, slice_mm, gradient):
+    solid = Solid(shape, cc, slice_mm)
+    within_limits(dose_in_mask(*solid.dose(gradient, 3.0), *solid.partial_volumes()), solid, gradient)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("cc", "slice_mm"), [(2.0, 3.0), (10.0, 2.0), (30.0, 3.0)])
 def test_a_mask_on_coarse_slices_is_rounded_off_between_them(shape, cc, slice_mm, gradient):
     solid = Solid(shape, cc, slice_mm)
@@ -127,6 +135,14 @@ def test_partial_volumes_count_by_their_share():
     assert found.mean_gy == pytest.approx((20 + 0.25 * 60) / 1.25, abs=0.1) and found.volume_at_dose(40) == pytest.approx(20.0)
 
 
+def test_partial_volumes_lie_on_the_side_of_the_full_voxels():
+    weights = np.zeros(GRID.shape)
+    weights[3:6, 3:6, 2:4], weights[3:6, 3:6, 4] = 1.0, 0.25  # x from 3 to 7.5 mm
+    found = dose_in_mask(RAMP, GRID, weights)
+    assert found.total_cc == pytest.approx(4.5 * 36 / 1000)
+    assert (found.min_gy, found.mean_gy, found.max_gy) == pytest.approx((15.0, 26.25, 37.5), abs=0.2)
+
+
 def test_dividing_voxels_keeps_the_volume_and_resolves_the_dose_inside_them():
     mask = np.zeros(GRID.shape, bool)
     mask[4, 4, 4] = True
@@ -165,6 +181,9 @@ def test_the_differential_dvh_sums_to_the_volume_and_is_the_slope_of_the_cumulat
         (lambda: dose_in_slices(RAMP, GRID, np.zeros(GRID.shape)), "no voxel"),
         (lambda: dose_in_slices(RAMP, GRID, np.ones((2, 2, 2))), "(2, 2, 2)"),
         (lambda: dose_in_mask(RAMP, GRID, np.full(GRID.shape, 2.0)), "weight is 2"),
+        (lambda: dose_in_mask(RAMP, GRID, np.where(RAMP > 30, 1.0, -0.5)), "weight is -0.5"),
+        (lambda: dose_in_mask(RAMP, GRID, np.where(RAMP > 30, 1.0, np.nan)), "weight is nan"),
+        (lambda: dose_in_slices(RAMP, GRID, np.full(GRID.shape, 0.5)), "partial-volume weights"),
         (lambda: dose_in_mask(RAMP[:4], GRID, np.ones(GRID.shape)), "(4, 8, 8)"),
         (lambda: dose_in_contours(RAMP, GRID, [in_plane(SQUARE, 4.0)]), "1 planes"),
         (lambda: dose_in_contours(RAMP, GRID, [in_plane(SQUARE[:2], 4.0)]), "2 points"),

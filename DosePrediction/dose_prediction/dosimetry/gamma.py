@@ -33,9 +33,10 @@ _BYTES_PER_POINT = 160
 _MOST_POINTS_AT_ONCE = 32768
 # A cell is searched only if it can improve gamma² by more than this part.
 _WORTH_SEARCHING = 0.99
-_NEWTON_STEPS = 2
-# Cells whose dose is farther from linear than this, in dose criteria, are halved, and their parts again, up to so often.
-_LINEAR_ENOUGH, _MOST_HALVINGS = 0.25, 8
+# Steps of Newton's method in a whole cell, and in a part of one.
+_STEPS_IN_CELL, _STEPS_IN_PARTS = 2, 3
+# Cells whose dose is farther from linear than this, in dose criteria, are halved; and their parts, where theirs is than that, up to so often.
+_LINEAR_ENOUGH, _LINEAR_PART, _MOST_HALVINGS = 0.25, 0.05, 8
 # Working memory of a part of a halved cell, in the same measure as that of a point.
 _POINTS_PER_PART = 4
 _BOX_STEPS, _BRACKETED_STEPS = 2, 8
@@ -229,7 +230,7 @@ class _Search:
                 searched = open_points[promising]
                 corners = self._corners(voxel[searched], offset)
                 lows = [np.float32(o * edge) for o, edge in zip(offset, self.edge, strict=True)]
-                found = _smallest_in_cell(lows, self.edge, corners, dose[promising], scale[promising])
+                found = _smallest_in_cell(lows, self.edge, corners, dose[promising], scale[promising], _STEPS_IN_CELL)
                 best2[searched] = np.minimum(best2[searched], found)
                 far = promising[self.bend[cells[promising]] * scale[promising] > _LINEAR_ENOUGH]
                 bent.append((open_points[far], lower2[far], number))
@@ -271,8 +272,8 @@ class _Search:
                 break
             point, corners, lows = point[kept], corners[:, kept], lows[:, kept]
             dose, scale = dose[kept], scale[kept]
-            np.minimum.at(best2, point, _smallest_in_cell(list(lows), tuple(edge), list(corners), dose, scale))
-            bent = _from_linear(corners) * scale > _LINEAR_ENOUGH
+            np.minimum.at(best2, point, _smallest_in_cell(list(lows), tuple(edge), list(corners), dose, scale, _STEPS_IN_PARTS))
+            bent = _from_linear(corners) * scale > _LINEAR_PART
             point, corners, lows = point[bent], corners[:, bent], lows[:, bent]
 
 
@@ -298,11 +299,13 @@ def _half_lows(lows: Floats, edge: Floats) -> Floats:
     return np.concatenate([lows + (edge * np.array(part, np.float32))[:, None] for part in product((0, 1), repeat=3)], axis=1)
 
 
-def _smallest_in_cell(lows: Sequence[Bound], edges: Sequence[float | np.float32], corners: list[Floats], dose: Floats, per_gy: Floats) -> Floats:
+def _smallest_in_cell(
+    lows: Sequence[Bound], edges: Sequence[float | np.float32], corners: list[Floats], dose: Floats, per_gy: Floats, steps: int
+) -> Floats:
     """The smallest gamma² inside a cell that begins at `lows` from the voxel and is `edges` wide, in distance criteria.
 
     With v the place from the voxel and the dose linear around the current place, (D - D_reference) / criterion is s + q·v: gamma² is
-    |v|² + (s + q·v)², smallest within the cell.  Two steps, each with the dose linear around the last place; the smaller value of both counts.
+    |v|² + (s + q·v)², smallest within the cell.  `steps` steps, each with the dose linear around the last place; the smallest value counts.
     """
     # Trilinear dose in (D - D_reference) / criterion, as a polynomial in the place t (0 to 1) inside the cell.
     c000, c001, c010, c011, c100, c101, c110, c111 = corners
@@ -314,11 +317,11 @@ def _smallest_in_cell(lows: Sequence[Bound], edges: Sequence[float | np.float32]
     highs = [low + edge for low, edge in zip(lows, edges, strict=True)]
     place: list[Any] = [np.clip(np.float32(0), low, high) for low, high in zip(lows, highs, strict=True)]
     smallest = np.full_like(c, np.inf)
-    for step in range(_NEWTON_STEPS + 1):
+    for step in range(steps + 1):
         tz, ty, tx = ((v - low) / edge for v, low, edge in zip(place, lows, edges, strict=True))
         value = c + z * tz + (y + zy * tz) * ty + (x + zx * tz + (yx + zyx * tz) * ty) * tx
         np.minimum(smallest, value * value + place[0] ** 2 + place[1] ** 2 + place[2] ** 2, out=smallest)
-        if step == _NEWTON_STEPS:
+        if step == steps:
             break
         q = [
             (z + zy * ty + (zx + zyx * ty) * tx) / edges[0],

@@ -2,8 +2,8 @@
 
 A structure is one of these:
 
-* a mask, or partial-volume weights from 0 to 1, on a grid of its own or the dose's: every voxel is divided, the structure's outline stays as it is
-  (`dose_in_mask`);
+* a mask, or partial-volume weights from 0 to 1, on a grid of its own or the dose's: every voxel is divided; the outline of a mask stays as it is,
+  and that of partial volumes runs through their voxels (`dose_in_mask`, see `dose_prediction.dosimetry.partial_volumes`);
 * planar contours, or the slices of a mask as they were drawn (`dose_in_contours`, `dose_in_slices`): rounded off between the slices and beyond the
   first and the last (`END_CAP`, see `dose_prediction.dosimetry.lofting`);
 * a closed triangle surface (`dose_in_surface`).
@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from dose_prediction.case.grid import Grid
 from dose_prediction.dosimetry.dvh import MM3_PER_CC
 from dose_prediction.dosimetry.lofting import sections, signed_distance, structure_end, to_outlines
+from dose_prediction.dosimetry.partial_volumes import covered_parts
 from dose_prediction.dosimetry.structure_dose import StructureDose
 
 END_CAP = "tapered where the sections shrink to nothing before the next slice, otherwise flat, half a slice beyond the first and the last contour"
@@ -51,20 +52,22 @@ def dose_in_mask(
     voxels = np.argwhere(weights > 0)
     if voxels.shape[0] == 0:
         raise ValueError("The structure has no voxel; contour it, or leave it out.")
-    share = weights[tuple(voxels.T)].astype(np.float64)
-    if share.max() > 1:
-        raise ValueError(f"A partial-volume weight is {share.max():g}; give 0 to 1.")
+    for worst in (weights.min(), weights.max()):
+        if not 0 <= worst <= 1:
+            raise ValueError(f"A partial-volume weight is {worst:g}; give 0 to 1.")
+    count = voxels.shape[0]
     if divisions is None:
-        divisions = int(np.clip(np.ceil((_FEWEST_SAMPLES / share.size) ** (1 / 3)), 1, _MOST_DIVISIONS))
+        divisions = int(np.clip(np.ceil((_FEWEST_SAMPLES / count) ** (1 / 3)), 1, _MOST_DIVISIONS))
     if divisions < 1:
         raise ValueError(f"Voxels are divided {divisions} times; give at least 1.")
     inside = (np.arange(divisions) + 0.5) / divisions - 0.5
     steps = np.stack(np.meshgrid(inside, inside, inside, indexing="ij"), axis=-1).reshape(1, -1, 3)
-    places = (voxels[:, None, :] + steps).reshape(-1, 3) + _scatter(share.size * divisions**3) / divisions
+    parts = steps + _scatter(count * divisions**3).reshape(count, -1, 3) / divisions
+    covered = covered_parts(weights, voxels, parts)
+    places = (voxels[:, None, :] + parts)[covered > 0]
     if mask_grid is not grid:
         places = grid.index_from_world(mask_grid.world_from_index(places))
-    volume_cc = np.repeat(share, steps.shape[1]) * (mask_grid.voxel_volume_mm3 / MM3_PER_CC / steps.shape[1])
-    return _sampled(dose_gy, places, volume_cc)
+    return _sampled(dose_gy, places, covered[covered > 0] * (mask_grid.voxel_volume_mm3 / MM3_PER_CC / divisions**3))
 
 
 def dose_in_contours(dose_gy: NDArray[np.floating], grid: Grid, contours_mm: Sequence[ArrayLike]) -> StructureDose:
@@ -110,6 +113,8 @@ def dose_in_slices(dose_gy: NDArray[np.floating], grid: Grid, mask: ArrayLike, m
     50 000 voxels or more is taken voxel by voxel, as by `dose_in_mask`.  Raises ValueError as `dose_in_mask` does.
     """
     inside, mask_grid = np.asarray(mask, dtype=bool), mask_grid or grid
+    if not np.array_equal(inside, mask):
+        raise ValueError("A mask holds 0 and 1, this one other values as well; give partial-volume weights to `dose_in_mask`.")
     _require_shape("dose", np.shape(dose_gy), grid)
     _require_shape("mask", inside.shape, mask_grid)
     drawn = np.flatnonzero(inside.any(axis=(1, 2)))
