@@ -13,8 +13,8 @@ from slicer.i18n import tr as _
 
 from dose_prediction.case import CaseError, Grid, PlanCase, RoleKind, equispaced_beams
 from dose_prediction.dose_files import resampled
-from dose_prediction.dosimetry import Change, GammaCriteria, dose_in_slices, gamma_index
-from dose_prediction.dosimetry.comparison import structure_changes
+from dose_prediction.dosimetry import Change, GammaCriteria, gamma_index, samples_in_slices
+from dose_prediction.dosimetry.comparison import metric_changes
 
 from .Background import in_background
 from .DvhTables import Histogram, histogram
@@ -60,11 +60,13 @@ def compare(request: ComparisonRequest) -> Generator[float, None, ComparedDoses]
     structures = (*case.targets, *case.organs)
     shown, reference, changes = [], [], []
     for number, structure in enumerate(structures, start=1):
-        shown.append(histogram(rows[structure.name], dose_in_slices(shown_gy, case.grid, structure.mask), float(shown_gy.max())))
+        samples = samples_in_slices(case.grid, structure.mask)
         yield 0.3 + 0.2 * (number - 0.5) / len(structures)
-        reference.append(histogram(rows[structure.name], dose_in_slices(reference_gy, case.grid, structure.mask), float(reference_gy.max())))
+        before, after = samples.dose(reference_gy), samples.dose(shown_gy)
+        shown.append(histogram(rows[structure.name], after, float(shown_gy.max())))
+        reference.append(histogram(rows[structure.name], before, float(reference_gy.max())))
         wanted = TARGET_METRICS if structure.role.kind is RoleKind.TARGET else ORGAN_METRICS
-        changes += [change for change in structure_changes(case, structure, reference_gy, shown_gy) if change.metric in wanted]
+        changes += [change for change in metric_changes(structure, before, after) if change.metric in wanted]
         yield 0.3 + 0.2 * number / len(structures)
     gamma = None
     if request.criteria is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from dose_prediction.case import Arc, Beam, CaseError, DoseGoal, PlanCase, RoleKind
-from dose_prediction.dosimetry import GoalResult, GoalSet, StructureDose, dose_in_slices, evaluate_goals
+from dose_prediction.dosimetry import GoalResult, GoalSet, StructureDose, evaluate_goals, samples_in_slices
 
 from .DisplaySettings import DisplaySettings
 from .DoseNode import place_in_study, put_dose
@@ -92,16 +92,17 @@ def judge(request: RunRequest, case: PlanCase, event: dict[str, Any]) -> Generat
     plans = [np.load(path, mmap_mode="r", allow_pickle=False) for path in event.get("samples", ())]
     top_gy = max(float(dose_gy.max()), *(float(plan.max()) for plan in plans), 0.0)
     for number, structure in enumerate(judged):
-        # With sub-voxel accuracy: a small organ has few voxels, and its metrics would go in steps of one.
-        doses[structure.name] = dose_in_slices(dose_gy, case.grid, structure.mask)
+        # Voxels are divided: those of a small organ are few, and its metrics would go in steps of one.
+        samples = samples_in_slices(case.grid, structure.mask)
+        doses[structure.name] = samples.dose(dose_gy)
         found = histogram(rows[structure.name], doses[structure.name], top_gy)
         of_plans = []
         for drawn, plan in enumerate(plans):
-            of_plans.append(dose_in_slices(plan, case.grid, structure.mask).cumulative(found.dose_gy))
+            of_plans.append(samples.dose(plan).cumulative(found.dose_gy))
             yield 0.9 * (number + drawn / len(plans)) / len(judged)
         histograms.append(with_band(found, of_plans) if of_plans else found)
         yield 0.9 * (number + 1) / len(judged)
-    results = evaluate_goals(request.goal_set.goals, dose_gy, case, doses)
+    results = evaluate_goals(request.goal_set.goals, doses, case)
     spread_gy = np.load(event["spread"], allow_pickle=False) if event.get("spread") else None
     return JudgedDose(dose_gy, _provenance(request, event), tuple(histograms), results, spread_gy)
 

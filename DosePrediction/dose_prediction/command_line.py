@@ -195,7 +195,7 @@ def _predict_one(path: Path, options: argparse.Namespace) -> int:
     files = _write(path, opened, prediction, doses, options)
     for warning in prediction.provenance.warnings:
         print(f"Note: {warning}", file=sys.stderr)
-    print(goals_table(evaluate_goals(_goal_set(None), prediction.dose_gy, case, doses)))
+    print(goals_table(evaluate_goals(_goal_set(None), doses, case)))
     print(f"\n{prediction.deliverability}")
     if prediction.changes:
         print("", *goal_sentences(options.goals, prediction.changes), sep="\n")
@@ -299,7 +299,7 @@ def _goals(options: argparse.Namespace) -> int:
     with _notes(lambda note: print(f"Note: {note}", file=sys.stderr)):
         opened = open_case(options.case)
         dose_gy = read_dose_for_case(options.dose, opened.case, opened.frame_of_reference_uid)
-    print(goals_table(evaluate_goals(goals, dose_gy, opened.case, structure_doses(dose_gy, opened.case))))
+    print(goals_table(evaluate_goals(goals, structure_doses(dose_gy, opened.case), opened.case)))
     return 0
 
 

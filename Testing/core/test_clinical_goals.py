@@ -26,8 +26,7 @@ from dose_prediction.resources import resource_path
 from water_case import water_case
 
 GOAL_FILES = sorted(resource_path("Goals").glob("*.json"))
-DOSE = np.arange(1.0, 101.0)  # 100 voxels of 1 to 100 Gy
-ALL = np.ones(100, bool)
+DOSE = StructureDose(np.arange(1.0, 101.0), np.full(100, 0.001))  # 100 voxels of 1 mm³ with 1 to 100 Gy
 
 
 @pytest.mark.parametrize(
@@ -92,12 +91,12 @@ def test_a_goal_that_makes_no_sense_is_refused_by_name(text, named):
     ],
 )
 def test_each_metric_has_the_value_that_hand_calculation_gives(text, value):
-    result = evaluate_goal(parse_goal(text, "PTV"), DOSE, ALL, voxel_volume_mm3=1.0, prescription_gy=70.0)
+    result = evaluate_goal(parse_goal(text, "PTV"), DOSE, prescription_gy=70.0)
     assert result.value == pytest.approx(value)
 
 
 def test_a_relative_limit_is_told_in_gy():
-    result = evaluate_goal(parse_goal("Dmin >= 95 % of prescription"), np.full(4, 68.0), np.ones(4, bool), 1.0, prescription_gy=70.0)
+    result = evaluate_goal(parse_goal("Dmin >= 95 % of prescription"), StructureDose([68.0], [1.0]), prescription_gy=70.0)
     assert (result.limit, result.unit, result.outcome) == (66.5, "Gy", Outcome.MET)
     assert result.margin == pytest.approx(1.5)
 
@@ -114,29 +113,27 @@ def test_a_relative_limit_is_told_in_gy():
     ],
 )
 def test_a_goal_missed_by_up_to_5_percent_of_its_limit_is_close(limit, comparison, outcome):
-    result = evaluate_goal(ClinicalGoal("Larynx", "Dmean", comparison, limit, "Gy"), np.full(4, 40.0), np.ones(4, bool), 1.0)
+    result = evaluate_goal(ClinicalGoal("Larynx", "Dmean", comparison, limit, "Gy"), StructureDose([40.0], [1.0]))
     assert result.outcome is outcome
     assert result.margin == pytest.approx(40.0 - limit if comparison == ">=" else limit - 40.0)
 
 
 def test_without_voxels_or_without_prescription_a_goal_does_not_apply():
-    empty = evaluate_goal(parse_goal("Dmean <= 26 Gy", "Parotid_L"), DOSE, ~ALL, 1.0)
-    unprescribed = evaluate_goal(parse_goal("V95% >= 95 %", "Larynx"), DOSE, ALL, 1.0)
+    empty = evaluate_goal(parse_goal("Dmean <= 26 Gy", "Parotid_L"), None)
+    unprescribed = evaluate_goal(parse_goal("V95% >= 95 %", "Larynx"), DOSE)
     assert empty.outcome is unprescribed.outcome is Outcome.NOT_APPLICABLE
     assert empty.value is empty.margin is None
 
 
 def test_goals_for_ptv_apply_to_every_target_and_for_ptv_high_to_the_highest():
     case = water_case()
-    dose = np.zeros(case.grid.shape)
-    for target in case.targets:
-        dose[target.mask] = target.role.prescription_gy
+    doses = {target.name: StructureDose([target.role.prescription_gy], [1.0]) for target in case.targets}
     goals = (
         parse_goal("PTV: D95% >= 100 % of prescription"),
         parse_goal("PTV_High: D2% <= 107 % of prescription"),
         parse_goal("Larynx: Dmean <= 45 Gy"),
     )
-    results = evaluate_goals(goals, dose, case)
+    results = evaluate_goals(goals, doses, case)
     assert [(r.structure, r.outcome) for r in results] == [
         ("PTV_7000", Outcome.MET),
         ("PTV_5600", Outcome.MET),
@@ -145,15 +142,13 @@ def test_goals_for_ptv_apply_to_every_target_and_for_ptv_high_to_the_highest():
     ]
 
 
-def test_a_structure_whose_dose_is_given_is_judged_by_it_and_the_others_by_their_voxels():
-    case = water_case()
-    dose = np.where(case.body, 50.0, 0.0)
+def test_a_structure_is_judged_by_its_dose_and_without_one_no_goal_applies_to_it():
     goals = (parse_goal("PTV: D95% >= 60 Gy"), parse_goal("PTV: V60Gy >= 1 cc"))
-    results = evaluate_goals(goals, dose, case, {"PTV_7000": StructureDose([58.0, 66.0], [1.0, 3.0])})
-    found = {(result.structure, result.goal.metric): result.value for result in results}
-    assert found["PTV_7000", "D95%"] == pytest.approx(58.0 + 8.0 * 0.05)
-    assert found["PTV_7000", "V60Gy"] == pytest.approx(3.0)
-    assert (found["PTV_5600", "D95%"], found["PTV_5600", "V60Gy"]) == (50.0, 0.0)
+    results = evaluate_goals(goals, {"PTV_7000": StructureDose([58.0, 66.0], [1.0, 3.0])}, water_case())
+    found = {(result.structure, result.goal.metric): result for result in results}
+    assert found["PTV_7000", "D95%"].value == pytest.approx(58.0 + 8.0 * 0.05)
+    assert found["PTV_7000", "V60Gy"].value == pytest.approx(3.0)
+    assert {found["PTV_5600", metric].outcome for metric in ("D95%", "V60Gy")} == {Outcome.NOT_APPLICABLE}
 
 
 def test_the_doses_of_all_structures_judge_a_uniform_dose_by_itself():
@@ -161,7 +156,7 @@ def test_the_doses_of_all_structures_judge_a_uniform_dose_by_itself():
     dose = np.full(case.grid.shape, 70.0)
     found = structure_doses(dose, case)
     assert set(found) == {s.name for s in (*case.targets, *case.organs)}
-    results = evaluate_goals((parse_goal("PTV: D95% >= 70 Gy"),), dose, case, found)
+    results = evaluate_goals((parse_goal("PTV: D95% >= 70 Gy"),), found, case)
     assert [(r.value, r.outcome) for r in results] == [(pytest.approx(70.0), Outcome.MET)] * 2
 
 

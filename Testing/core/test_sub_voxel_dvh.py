@@ -127,6 +127,12 @@ def test_an_inner_contour_is_a_hole_and_a_second_one_beside_it_adds():
     assert both.total_cc == pytest.approx((36 + 12) * 4 / 1000)
 
 
+def test_all_of_a_uniform_dose_is_at_least_itself():
+    for dose_gy in (59.4, 70.0):
+        found = dose_in_slices(np.full(GRID.shape, dose_gy), GRID, np.indices(GRID.shape).sum(axis=0) < 9)
+        assert (found.min_gy, found.max_gy) == pytest.approx((dose_gy, dose_gy)) and found.volume_at_dose(dose_gy) == pytest.approx(100)
+
+
 def test_partial_volumes_count_by_their_share():
     weights = np.zeros(GRID.shape)
     weights[4, 4, 2], weights[4, 4, 6] = 1.0, 0.25  # about 20 and 60 Gy
@@ -137,9 +143,9 @@ def test_partial_volumes_count_by_their_share():
 
 def test_partial_volumes_lie_on_the_side_of_the_full_voxels():
     weights = np.zeros(GRID.shape)
-    weights[3:6, 3:6, 2:4], weights[3:6, 3:6, 4] = 1.0, 0.25  # x from 3 to 7.5 mm
+    weights[..., 2:4], weights[..., 4] = 1.0, 0.25  # x from 3 to 7.5 mm
     found = dose_in_mask(RAMP, GRID, weights)
-    assert found.total_cc == pytest.approx(4.5 * 36 / 1000)
+    assert found.total_cc == pytest.approx(4.5 * 16 * 16 / 1000)
     assert (found.min_gy, found.mean_gy, found.max_gy) == pytest.approx((15.0, 26.25, 37.5), abs=0.2)
 
 

@@ -24,9 +24,9 @@ from dose_prediction.dosimetry.dvh import (
     volume_cc,
 )
 from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
-from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, paddick_conformity
+from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, isodose_volume_cc, paddick_conformity
 from dose_prediction.dosimetry.structure_dose import StructureDose
-from dose_prediction.dosimetry.sub_voxel import END_CAP, dose_in_contours, dose_in_mask, dose_in_slices, dose_in_surface
+from dose_prediction.dosimetry.sub_voxel import END_CAP, Samples, dose_in_contours, dose_in_mask, dose_in_slices, dose_in_surface, samples_in_slices
 
 __all__ = [
     "END_CAP",
@@ -40,6 +40,7 @@ __all__ = [
     "GoalSet",
     "Outcome",
     "PairedDvh",
+    "Samples",
     "StructureDose",
     "absolute_volume_at_dose",
     "compare_doses",
@@ -58,10 +59,12 @@ __all__ = [
     "homogeneity_index",
     "isodose_dice",
     "isodose_hd95_mm",
+    "isodose_volume_cc",
     "load_goal_set",
     "paddick_conformity",
     "parse_goal",
     "passing_percent",
+    "samples_in_slices",
     "structure_doses",
     "volume_at_dose",
     "volume_cc",

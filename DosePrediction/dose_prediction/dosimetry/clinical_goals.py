@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_prediction.dosimetry import dvh
 from dose_prediction.dosimetry.structure_dose import StructureDose
 from dose_prediction.dosimetry.sub_voxel import dose_in_slices
 from dose_prediction.output_files import whole_file
@@ -178,49 +177,28 @@ def structure_doses(dose_gy: NDArray[Any], case: PlanCase) -> dict[str, Structur
     return {s.name: dose_in_slices(dose_gy, case.grid, s.mask) for s in (*case.targets, *case.organs) if s.mask.any()}
 
 
-def evaluate_goals(
-    goals: tuple[ClinicalGoal, ...], dose_gy: NDArray[Any], case: PlanCase, doses: Mapping[str, StructureDose] | None = None
-) -> tuple[GoalResult, ...]:
+def evaluate_goals(goals: tuple[ClinicalGoal, ...], doses: Mapping[str, StructureDose], case: PlanCase) -> tuple[GoalResult, ...]:
     """Every goal on the structures of `case` that it is for; one result a structure, or one "not applicable" where the case has none.
 
-    `dose_gy` is (z, y, x) on the grid of `case`; every voxel of a structure counts whole, but for structures whose dose is given in `doses`, by name.
+    `doses` are those of the structures by name, as `structure_doses` gives them; to a structure that has none no goal applies.
     """
     results: list[GoalResult] = []
     for goal in goals:
         structures = _structures_of(goal, case)
-        for structure in structures:
-            dose = doses.get(structure.name) if doses is not None else None
-            dose = dose or _whole_voxels(dose_gy, structure.mask, case.grid.voxel_volume_mm3)
-            results.append(_judged(goal, dose, structure.role.prescription_gy, structure.name))
+        results += [evaluate_goal(goal, doses.get(structure.name), structure.role.prescription_gy, structure.name) for structure in structures]
         if not structures:
             results.append(GoalResult(goal, goal.structure, Outcome.NOT_APPLICABLE))
     return tuple(results)
 
 
-def evaluate_goal(
-    goal: ClinicalGoal,
-    dose_gy: NDArray[Any],
-    mask: NDArray[np.bool_],
-    voxel_volume_mm3: float,
-    prescription_gy: float | None = None,
-    structure: str = "",
-) -> GoalResult:
-    """One goal on one structure.  An empty mask, or a relative goal without a prescription, is "not applicable".
+def evaluate_goal(goal: ClinicalGoal, dose: StructureDose | None, prescription_gy: float | None = None, structure: str = "") -> GoalResult:
+    """One goal on one structure.  Without a dose, or a relative goal without a prescription, it is "not applicable".
 
-    >>> result = evaluate_goal(parse_goal("Dmean <= 26 Gy"), np.array([20.0, 34.0]), np.array([True, True]), voxel_volume_mm3=8.0)
+    >>> result = evaluate_goal(parse_goal("Dmean <= 26 Gy"), StructureDose([20.0, 34.0], [0.5, 0.5]))
     >>> result.outcome.value, round(result.value, 6), round(result.margin, 6)
     ('close', 27.0, -1.0)
     """
-    return _judged(goal, _whole_voxels(dose_gy, mask, voxel_volume_mm3), prescription_gy, structure or goal.structure)
-
-
-def _whole_voxels(dose_gy: NDArray[Any], mask: NDArray[np.bool_], voxel_volume_mm3: float) -> StructureDose | None:
-    """The dose in a mask, each voxel of it whole; None if it has none."""
-    inside = np.asarray(dose_gy)[np.asarray(mask, dtype=bool)]
-    return StructureDose(inside, np.full(inside.size, voxel_volume_mm3 / dvh.MM3_PER_CC)) if inside.size else None
-
-
-def _judged(goal: ClinicalGoal, dose: StructureDose | None, prescription_gy: float | None, structure: str) -> GoalResult:
+    structure = structure or goal.structure
     if dose is None or (goal.needs_prescription and prescription_gy is None):
         return GoalResult(goal, structure, Outcome.NOT_APPLICABLE)
     value = _metric_value(goal, dose, prescription_gy or 0.0)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from dose_prediction.dosimetry.dvh import dose_axis
 from dose_prediction.dosimetry.gamma import GammaCriteria, gamma_index, passing_percent
-from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, paddick_conformity
+from dose_prediction.dosimetry.metrics import gradient_index, homogeneity_index, isodose_dice, isodose_hd95_mm, isodose_volume_cc, paddick_conformity
 from dose_prediction.dosimetry.structure_dose import StructureDose
-from dose_prediction.dosimetry.sub_voxel import dose_in_slices
+from dose_prediction.dosimetry.sub_voxel import samples_in_slices
 
 if TYPE_CHECKING:
+    from dose_prediction.case.grid import Grid
     from dose_prediction.case.plan_case import PlanCase
     from dose_prediction.case.structure import Structure
 
@@ -83,8 +84,8 @@ def compare_doses(
 ) -> Comparison:
     """Both doses, (z, y, x) in Gy on the grid of the case, in every target and organ, in the body, and at isodoses of the highest prescription.
 
-    DVHs and metrics in structures are those of `dose_in_slices`; isodoses, conformity and homogeneity count whole voxels.  Gamma is judged inside the
-    body.  Raises ValueError.
+    DVHs and metrics in structures are those of `dose_in_slices`; conformity and gradient index divide voxels; mean absolute differences, Dice and
+    HD95 count whole ones.  Gamma is judged inside the body.  Raises ValueError.
     """
     for what, dose in (("reference", reference_gy), ("evaluated", evaluated_gy)):
         if dose.shape != case.grid.shape:
@@ -92,48 +93,44 @@ def compare_doses(
     criteria = criteria or GammaCriteria()
     structures = (*case.targets, *case.organs)
     axis_gy = dose_axis(max(float(reference_gy.max()), float(evaluated_gy.max())))
-    dvhs = tuple(
-        PairedDvh(s.name, axis_gy, *(dose_in_slices(dose, case.grid, s.mask).cumulative(axis_gy) for dose in (reference_gy, evaluated_gy)))
-        for s in structures
-    )
+    dvhs: list[PairedDvh] = []
+    changes: list[Change] = []
+    for structure in structures:
+        samples = samples_in_slices(case.grid, structure.mask)
+        before, after = samples.dose(reference_gy), samples.dose(evaluated_gy)
+        dvhs.append(PairedDvh(structure.name, axis_gy, before.cumulative(axis_gy), after.cumulative(axis_gy)))
+        changes += metric_changes(structure, before, after)
+        if structure is case.targets[0]:  # an isodose of a lower prescription holds the higher targets as well
+            changes += _changes_around(structure, (before, after), (reference_gy, evaluated_gy), case.grid)
     gamma = gamma_index(reference_gy, evaluated_gy, case.grid.spacing_zyx_mm, criteria, mask=case.body, on_progress=on_progress)
     return Comparison(
         (evaluated_gy - reference_gy).astype(np.float32),
         gamma,
         criteria,
-        dvhs,
-        tuple(change for structure in structures for change in structure_changes(case, structure, reference_gy, evaluated_gy)),
+        tuple(dvhs),
+        tuple(changes),
         (*dose_agreement(case, reference_gy, evaluated_gy), Agreement("body", f"{criteria}: points with up to 1", "%", passing_percent(gamma))),
     )
 
 
-def structure_changes(
-    case: PlanCase, structure: Structure, reference_gy: NDArray[np.floating], evaluated_gy: NDArray[np.floating]
-) -> tuple[Change, ...]:
-    """Metrics of one structure in both doses: D98%, D95%, D50%, D2%, Dmean, D0.03cc, Dmax, V20Gy.
-
-    For a target also V100% and the ICRU 83 homogeneity; for the one of the highest prescription also conformity and gradient index.
-    """
-    before, after = (dose_in_slices(dose, case.grid, structure.mask) for dose in (reference_gy, evaluated_gy))
-    changes = [
-        Change(structure.name, name, unit, figure(before), figure(after)) for name, unit, figure in (*_METRICS, ("V20Gy", "%", _volume_at_20_gy))
-    ]
+def metric_changes(structure: Structure, before: StructureDose, after: StructureDose) -> tuple[Change, ...]:
+    """Metrics of a structure in both doses: D98%, D95%, D50%, D2%, Dmean, D0.03cc, Dmax, V20Gy; of a target also V100% and homogeneity (ICRU 83)."""
+    figures = [*_METRICS]
     prescription_gy = structure.role.prescription_gy
     if prescription_gy is not None:
-        mask = structure.mask
-        pairs = {
-            "V100%": ("%", before.volume_at_dose(prescription_gy), after.volume_at_dose(prescription_gy)),
-            "homogeneity": ("", homogeneity_index(reference_gy, mask), homogeneity_index(evaluated_gy, mask)),
-        }
-        if structure is case.targets[0]:  # an isodose of a lower prescription holds the higher targets as well
-            pairs["conformity"] = (
-                "",
-                paddick_conformity(reference_gy, mask, prescription_gy),
-                paddick_conformity(evaluated_gy, mask, prescription_gy),
-            )
-            pairs["gradient index"] = ("", gradient_index(reference_gy, prescription_gy), gradient_index(evaluated_gy, prescription_gy))
-        changes += [Change(structure.name, name, *found) for name, found in pairs.items()]
-    return tuple(changes)
+        figures += [("V100%", "%", lambda found: found.volume_at_dose(prescription_gy)), ("homogeneity", "", homogeneity_index)]
+    return tuple(Change(structure.name, name, unit, figure(before), figure(after)) for name, unit, figure in figures)
+
+
+def _changes_around(
+    target: Structure, in_target: tuple[StructureDose, StructureDose], doses_gy: tuple[NDArray[np.floating], NDArray[np.floating]], grid: Grid
+) -> tuple[Change, Change]:
+    """Conformity and gradient index of a target's prescription in both doses."""
+    prescription_gy = target.role.prescription_gy or 0.0
+    whole_cc, half_cc = ([isodose_volume_cc(dose, grid, part * prescription_gy) for dose in doses_gy] for part in (1.0, 0.5))
+    conformity = [paddick_conformity(found, cc, prescription_gy) for found, cc in zip(in_target, whole_cc, strict=True)]
+    gradient = [gradient_index(half, whole) for half, whole in zip(half_cc, whole_cc, strict=True)]
+    return Change(target.name, "conformity", "", *conformity), Change(target.name, "gradient index", "", *gradient)
 
 
 def dose_agreement(case: PlanCase, reference_gy: NDArray[np.floating], evaluated_gy: NDArray[np.floating]) -> tuple[Agreement, ...]:
@@ -176,4 +173,5 @@ _METRICS: tuple[tuple[str, str, Callable[[StructureDose], float]], ...] = (
     ("Dmean", "Gy", _mean),
     (f"D{SMALL_VOLUME_CC:g}cc", "Gy", _hottest),
     ("Dmax", "Gy", _largest),
+    ("V20Gy", "%", _volume_at_20_gy),
 )

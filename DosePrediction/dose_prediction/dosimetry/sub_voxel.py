@@ -18,6 +18,8 @@ The accuracy is measured against spheres, cylinders and cones in linear dose gra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +40,27 @@ _BULGE = 0.25
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Where a structure is sampled, as places (n, 3) in the array of the dose, and the volume in cc that each stands for; for any number of doses."""
+
+    places: Floats
+    volume_cc: Floats
+
+    def dose(self, dose_gy: NDArray[np.floating]) -> StructureDose:
+        """The dose (z, y, x) on the grid that the samples were made for.  Raises ValueError where the structure reaches beyond it."""
+        from scipy.ndimage import map_coordinates
+
+        beyond = ((self.places < -0.5 - 1e-6) | (self.places > np.array(dose_gy.shape) - 0.5 + 1e-6)).any(axis=1)
+        if beyond.any():
+            raise ValueError(
+                f"{self.volume_cc[beyond].sum():.2g} of the structure's {self.volume_cc.sum():.3g} cc lie beyond the dose grid, where no dose is "
+                "known; give a dose that covers the structure."
+            )
+        # As single floats, as doses are: between equal voxels a double would be off by its last digit, and half of a uniform dose below itself.
+        return StructureDose(map_coordinates(dose_gy, self.places.T, output=np.float32, order=1, mode="nearest"), self.volume_cc)
+
+
 def dose_in_mask(
     dose_gy: NDArray[np.floating], grid: Grid, mask: ArrayLike, mask_grid: Grid | None = None, divisions: int | None = None
 ) -> StructureDose:
@@ -46,8 +69,11 @@ def dose_in_mask(
     `mask` lies on `mask_grid`, by default the dose's `grid`.  By default voxels are divided so often that there are 50 000 samples, at most 6 times.
     Raises ValueError if the structure is empty or reaches beyond the dose.
     """
-    weights, mask_grid = np.asarray(mask), mask_grid or grid
     _require_shape("dose", np.shape(dose_gy), grid)
+    return _samples_in_mask(grid, np.asarray(mask), mask_grid or grid, divisions).dose(dose_gy)
+
+
+def _samples_in_mask(grid: Grid, weights: NDArray[Any], mask_grid: Grid, divisions: int | None = None) -> Samples:
     _require_shape("mask", weights.shape, mask_grid)
     voxels = np.argwhere(weights > 0)
     if voxels.shape[0] == 0:
@@ -67,7 +93,7 @@ def dose_in_mask(
     places = (voxels[:, None, :] + parts)[covered > 0]
     if mask_grid is not grid:
         places = grid.index_from_world(mask_grid.world_from_index(places))
-    return _sampled(dose_gy, places, covered[covered > 0] * (mask_grid.voxel_volume_mm3 / MM3_PER_CC / divisions**3))
+    return Samples(places, covered[covered > 0] * (mask_grid.voxel_volume_mm3 / MM3_PER_CC / divisions**3))
 
 
 def dose_in_contours(dose_gy: NDArray[np.floating], grid: Grid, contours_mm: Sequence[ArrayLike]) -> StructureDose:
@@ -103,7 +129,7 @@ def dose_in_contours(dose_gy: NDArray[np.floating], grid: Grid, contours_mm: Seq
     distance = signed_distance(covered >= np.minimum(0.5, covered.max(axis=(1, 2), keepdims=True)), cell_mm)
     kept = drawn[owner]
     distance = to_outlines(distance, starts[kept], ends[kept], (np.cumsum(drawn) - 1)[owner[kept]], rows, columns)
-    return _from_slices(dose_gy, grid, grid, distance, areas, planes, gaps_mm, (True, True), rows, columns)
+    return _from_slices(grid, grid, distance, areas, planes, gaps_mm, (True, True), rows, columns).dose(dose_gy)
 
 
 def dose_in_slices(dose_gy: NDArray[np.floating], grid: Grid, mask: ArrayLike, mask_grid: Grid | None = None) -> StructureDose:
@@ -112,21 +138,26 @@ def dose_in_slices(dose_gy: NDArray[np.floating], grid: Grid, mask: ArrayLike, m
     Slices that follow each other belong together; each such stack has its own ends, flat where it meets the edge of its grid.  A structure of
     50 000 voxels or more is taken voxel by voxel, as by `dose_in_mask`.  Raises ValueError as `dose_in_mask` does.
     """
+    _require_shape("dose", np.shape(dose_gy), grid)
+    return samples_in_slices(grid, mask, mask_grid).dose(dose_gy)
+
+
+def samples_in_slices(grid: Grid, mask: ArrayLike, mask_grid: Grid | None = None) -> Samples:
+    """Where `dose_in_slices` samples doses on `grid`: what depends on the structure alone is done once for several doses."""
     inside, mask_grid = np.asarray(mask, dtype=bool), mask_grid or grid
     if not np.array_equal(inside, mask):
         raise ValueError("A mask holds 0 and 1, this one other values as well; give partial-volume weights to `dose_in_mask`.")
-    _require_shape("dose", np.shape(dose_gy), grid)
     _require_shape("mask", inside.shape, mask_grid)
     drawn = np.flatnonzero(inside.any(axis=(1, 2)))
     if drawn.size == 0 or np.count_nonzero(inside) >= _FEWEST_SAMPLES:
-        return dose_in_mask(dose_gy, grid, inside, mask_grid)
+        return _samples_in_mask(grid, inside, mask_grid)
     stacks = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
-    parts = [_in_stack(dose_gy, grid, mask_grid, inside[stack[0] : stack[-1] + 1], int(stack[0])) for stack in stacks]
-    return StructureDose(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("dose_gy", "volume_cc")))
+    parts = [_in_stack(grid, mask_grid, inside[stack[0] : stack[-1] + 1], int(stack[0])) for stack in stacks]
+    return Samples(np.concatenate([part.places for part in parts]), np.concatenate([part.volume_cc for part in parts]))
 
 
-def _in_stack(dose_gy: NDArray[np.floating], grid: Grid, mask_grid: Grid, inside: NDArray[np.bool_], first: int) -> StructureDose:
-    """The dose in slices that follow each other, the lowest of which is slice `first` of `mask_grid`."""
+def _in_stack(grid: Grid, mask_grid: Grid, inside: NDArray[np.bool_], first: int) -> Samples:
+    """Samples in slices that follow each other, the lowest of which is slice `first` of `mask_grid`."""
     spacing = mask_grid.spacing_zyx_mm
     box: list[NDArray[np.intp]] = []
     lines: list[Floats] = []
@@ -147,7 +178,7 @@ def _in_stack(dose_gy: NDArray[np.floating], grid: Grid, mask_grid: Grid, inside
     tapers = first > 0, first + inside.shape[0] < mask_grid.shape[0]
     distance: Floats = rows_of @ coarse @ columns_of.T
     rows, columns = lines[0] * spacing[1], lines[1] * spacing[2]
-    return _from_slices(dose_gy, grid, mask_grid, distance, areas, planes, (spacing[0], spacing[0]), tapers, rows, columns)
+    return _from_slices(grid, mask_grid, distance, areas, planes, (spacing[0], spacing[0]), tapers, rows, columns)
 
 
 def dose_in_surface(dose_gy: NDArray[np.floating], grid: Grid, points_mm: ArrayLike, triangles: ArrayLike) -> StructureDose:
@@ -174,11 +205,10 @@ def dose_in_surface(dose_gy: NDArray[np.floating], grid: Grid, points_mm: ArrayL
         part = ((sheets[sheet] - a[:, 0]) / (b[:, 0] - a[:, 0]))[:, None]
         sections.append(a[:, 1:] + part * (b[:, 1:] - a[:, 1:]))
     covered = _covered(sections[0], sections[1], sheet, sheets.size, rows, columns)
-    return _from_layers(dose_gy, grid, grid, covered, sheets, float(sheets[1] - sheets[0]), rows, columns)
+    return _from_layers(grid, grid, covered, sheets, float(sheets[1] - sheets[0]), rows, columns).dose(dose_gy)
 
 
 def _from_slices(
-    dose_gy: NDArray[np.floating],
     grid: Grid,
     frame: Grid,
     distance: Floats,
@@ -188,14 +218,14 @@ def _from_slices(
     tapers: tuple[bool, bool],
     rows: Floats,
     columns: Floats,
-) -> StructureDose:
-    """The dose between and beyond slices at `planes`, from their signed `distance` at rows and columns, in mm along the axes of `frame`."""
+) -> Samples:
+    """Samples between and beyond slices at `planes`, from their signed `distance` at rows and columns, in mm along the axes of `frame`."""
     bottom = structure_end(planes - planes[0], areas, gaps_mm[0], tapers[0])
     top = structure_end((planes[-1] - planes)[::-1], areas[::-1], gaps_mm[1], tapers[1])
     layers = int(np.ceil(_line_count(planes[-1] - planes[0] + sum(gaps_mm) / 2, frame.spacing_zyx_mm[0]) / planes.size))
     cell_mm = float(rows[1] - rows[0]), float(columns[1] - columns[0])
     covered, middles, thickness = sections(distance, areas, planes, (bottom, top), cell_mm, layers)
-    return _from_layers(dose_gy, grid, frame, covered, middles, thickness, rows, columns)
+    return _from_layers(grid, frame, covered, middles, thickness, rows, columns)
 
 
 def _widened(lines: Floats, count: int) -> Floats:
@@ -266,9 +296,7 @@ def _covered(starts: Floats, ends: Floats, sheet: NDArray[np.intp], sheets: int,
     return covered
 
 
-def _from_layers(
-    dose_gy: NDArray[np.floating], grid: Grid, frame: Grid, covered: Floats, middles: Floats, thickness: float, rows: Floats, columns: Floats
-) -> StructureDose:
+def _from_layers(grid: Grid, frame: Grid, covered: Floats, middles: Floats, thickness: float, rows: Floats, columns: Floats) -> Samples:
     sheet, row, column = np.nonzero(covered > 1e-9)
     if sheet.size == 0:
         raise ValueError("The structure encloses nothing; contour it, or leave it out.")
@@ -278,7 +306,7 @@ def _from_layers(
     places /= np.array(frame.spacing_zyx_mm)
     if frame is not grid:
         places = grid.index_from_world(frame.world_from_index(places))
-    return _sampled(dose_gy, places, volume_cc)
+    return Samples(places, volume_cc)
 
 
 def _scatter(count: int) -> Floats:
@@ -290,19 +318,6 @@ def _scatter(count: int) -> Floats:
     steps = 1.2207440846057594 ** -np.arange(1.0, 4.0)
     places: Floats = (0.5 + np.arange(1, count + 1)[:, None] * steps) % 1.0 - 0.5
     return places
-
-
-def _sampled(dose_gy: NDArray[np.floating], places: Floats, volume_cc: Floats) -> StructureDose:
-    """The dose at array places (n, 3), which may be fractional."""
-    from scipy.ndimage import map_coordinates
-
-    beyond = ((places < -0.5 - 1e-6) | (places > np.array(dose_gy.shape) - 0.5 + 1e-6)).any(axis=1)
-    if beyond.any():
-        raise ValueError(
-            f"{volume_cc[beyond].sum():.2g} of the structure's {volume_cc.sum():.3g} cc lie beyond the dose grid, where no dose is known; "
-            "give a dose that covers the structure."
-        )
-    return StructureDose(map_coordinates(dose_gy, places.T, output=np.float64, order=1, mode="nearest"), volume_cc)
 
 
 def _require_shape(what: str, shape: tuple[int, ...], grid: Grid) -> None:
