@@ -1,10 +1,10 @@
-"""What holds for every dose, structure and grid: DVHs under turns and moves, gamma, files."""
+"""What holds for every dose, structure and grid: DVHs under turns and moves, goals, comparisons, gamma, files."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
@@ -12,8 +12,22 @@ from scipy.spatial.transform import Rotation
 from dose_prediction.case import Grid
 from dose_prediction.dicom import DicomReferences, read_dose, write_dose
 from dose_prediction.dicom.instances import item
-from dose_prediction.dosimetry import GammaCriteria, dose_in_contours, dose_in_mask, dose_in_surface, gamma_index
+from dose_prediction.dosimetry import (
+    ClinicalGoal,
+    GammaCriteria,
+    Outcome,
+    StructureDose,
+    compare_doses,
+    dose_in_contours,
+    dose_in_mask,
+    dose_in_slices,
+    dose_in_surface,
+    evaluate_goal,
+    gamma_index,
+    samples_in_slices,
+)
 from dose_prediction.volumes import read_volume, write_volume
+from water_case import SHAPE, water_case
 
 SETTINGS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 REFERENCES = DicomReferences(item(PatientID="A", StudyInstanceUID="1.2.3"), "1.2.4", "1.2.5", "1.2.6", "HFS", {})
@@ -78,6 +92,70 @@ def test_a_dvh_does_not_change_when_patient_and_dose_are_turned_and_moved_togeth
 
 
 @SETTINGS
+@given(grids(), angles, origins, seeds)
+def test_a_mask_in_slices_is_measured_alike_wherever_patient_and_dose_lie(grid, turn, move, seed):
+    rotation = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    moved = Grid(grid.shape, tuple(rotation @ grid.origin_mm + move), grid.spacing_mm, tuple(map(tuple, rotation @ np.array(grid.direction))))
+    dose, mask = random_dose(grid.shape, seed), random_mask(grid.shape, seed)
+    before, after = dose_in_slices(dose, grid, mask), dose_in_slices(dose, moved, mask)
+    assert after.total_cc == pytest.approx(before.total_cc, rel=1e-6) and after.mean_gy == pytest.approx(before.mean_gy, rel=1e-5)
+    # Given on a grid of its own, it lies where that grid says.
+    again = dose_in_slices(dose, moved, mask, Grid(moved.shape, moved.origin_mm, moved.spacing_mm, moved.direction))
+    assert again.mean_gy == pytest.approx(before.mean_gy, rel=1e-5)
+
+
+@SETTINGS
+@given(grids(), seeds)
+def test_partial_volumes_hold_their_sum_and_doses_of_their_voxels(grid, seed):
+    dose = random_dose(grid.shape, seed)
+    weights = np.clip(np.random.default_rng(seed).normal(0.5, 0.6, grid.shape), 0, 1)
+    weights.flat[0] = 0.3
+    found = dose_in_mask(dose, grid, weights)
+    assert found.total_cc == pytest.approx(weights.sum() * grid.voxel_volume_mm3 / 1000)
+    assert dose.min() - 1e-4 <= found.min_gy <= found.max_gy <= dose.max() + 1e-4
+
+
+@SETTINGS
+@given(grids(), seeds, st.floats(0.1, 3.0))
+def test_metrics_of_dose_scale_with_the_dose_and_of_volume_with_the_threshold(grid, seed, factor):
+    dose, mask = random_dose(grid.shape, seed), random_mask(grid.shape, seed)
+    samples = samples_in_slices(grid, mask)
+    plain, scaled = samples.dose(dose), samples.dose(dose * factor)
+    for percent in (98, 95, 50, 2):
+        assert scaled.dose_at_volume(percent) == pytest.approx(factor * plain.dose_at_volume(percent), rel=1e-5, abs=1e-5)
+    assert scaled.dose_at_volume(0.03, "cc") == pytest.approx(factor * plain.dose_at_volume(0.03, "cc"), rel=1e-5, abs=1e-5)
+    assert scaled.volume_at_dose(30 * factor) == pytest.approx(plain.volume_at_dose(30), abs=0.1)
+
+
+@SETTINGS
+@given(
+    st.lists(st.floats(0, 80), min_size=1, max_size=20),
+    st.sampled_from(["Dmean", "Dmax", "Dmin", "D95%", "D0.03cc"]),
+    st.sampled_from(["<=", ">="]),
+    st.floats(1, 80),
+)
+def test_a_goal_is_met_close_or_missed_as_its_margin_says(doses, metric, comparison, limit):
+    result = evaluate_goal(ClinicalGoal("Larynx", metric, comparison, limit, "Gy"), StructureDose(doses, np.ones(len(doses))))
+    assert result.margin == pytest.approx(limit - result.value if comparison == "<=" else result.value - limit)
+    short = -result.margin / limit
+    assume(abs(short) > 2e-6 and abs(short - 0.05) > 1e-9)
+    assert result.outcome is (Outcome.MET if short < 0 else Outcome.CLOSE if short < 0.05 else Outcome.MISSED)
+
+
+@SETTINGS
+@given(angles, spacings, origins, seeds)
+def test_a_dose_compared_with_itself_differs_nowhere(turn, spacing, origin, seed):
+    turned = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    case = water_case(grid=Grid(SHAPE, origin, spacing, tuple(map(tuple, turned))))
+    dose = gaussian_filter(random_dose(SHAPE, seed), 2)
+    found = compare_doses(case, dose, dose)
+    assert not found.difference_gy.any() and np.nanmax(found.gamma) == 0
+    assert all(change.difference == 0 or np.isnan(change.difference) for change in found.changes)
+    assert all(np.array_equal(dvh.reference_percent, dvh.evaluated_percent) for dvh in found.dvhs)
+    assert {entry.value for entry in found.agreement} == {0.0, 1.0, 100.0}
+
+
+@SETTINGS
 @given(st.floats(3, 9), st.floats(3, 9), st.integers(2, 5), st.integers(50, 300).map(lambda hundredths: hundredths / 100), seeds)
 def test_contours_hold_their_area_times_their_thickness(width, height, slices, apart, seed):
     grid = Grid((20, 12, 12))
@@ -92,6 +170,14 @@ def test_contours_hold_their_area_times_their_thickness(width, height, slices, a
 def test_gamma_of_a_dose_with_itself_is_0(shape, spacing, seed, local):
     dose = random_dose(shape, seed)
     assert np.nanmax(gamma_index(dose, dose, spacing, GammaCriteria(local=local))) == 0
+
+
+@SETTINGS
+@given(shapes, spacings, seeds, st.floats(1.1, 3.0))
+def test_looser_criteria_never_make_gamma_larger(shape, spacing, seed, factor):
+    reference, evaluated = (20 + gaussian_filter(random_dose(shape, seed + number), 1) for number in (0, 1))
+    strict, loose = (gamma_index(reference, evaluated, spacing, GammaCriteria(2 * f, 2 * f)) for f in (1, factor))
+    assert np.nanmax(loose - strict) <= 0.01
 
 
 @SETTINGS
