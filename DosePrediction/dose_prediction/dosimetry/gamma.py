@@ -31,11 +31,11 @@ Bound = np.float32 | Floats
 # Working memory for each point that is searched at the same time, in bytes: about 40 float32 values.
 _BYTES_PER_POINT = 160
 _MOST_POINTS_AT_ONCE = 32768
-# A cell is searched only if it can improve gamma² by more than this part.
-_WORTH_SEARCHING = 0.99
+# A cell is searched only if it can lower gamma by more than this.
+_WORTH_SEARCHING = 0.004
 # Steps of Newton's method in a whole cell, and in a part of one.
 _STEPS_IN_CELL, _STEPS_IN_PARTS = 2, 3
-# Cells whose dose is farther from linear than this, in dose criteria, are halved; and their parts, where theirs is than that, up to so often.
+# Cells whose dose is farther from linear than the first, in dose criteria, are halved, their parts farther than the second again, up to so often.
 _LINEAR_ENOUGH, _LINEAR_PART, _MOST_HALVINGS = 0.25, 0.05, 8
 # Working memory of a part of a halved cell, in the same measure as that of a point.
 _POINTS_PER_PART = 4
@@ -215,7 +215,7 @@ class _Search:
         for number, (distance2, offset) in enumerate(self.offsets):
             if distance2 > last_distance2:
                 last_distance2 = distance2
-                open_points = open_points[best2[open_points] * _WORTH_SEARCHING > distance2]
+                open_points = open_points[_worth(best2[open_points]) > distance2]
                 if open_points.size == 0:
                     break
             cell_step = int(np.dot(offset, [self.cell_shape[1] * self.cell_shape[2], self.cell_shape[2], 1]))
@@ -225,7 +225,7 @@ class _Search:
             if distance2 == 0:
                 # These cells hold the voxel itself: the dose in them cannot change faster than their steepest gradient allows.
                 lower2 = np.maximum(lower2, here2[open_points] / (1 + self.gradient2[cells] * scale * scale))
-            promising = np.flatnonzero(lower2 < best2[open_points] * _WORTH_SEARCHING)
+            promising = np.flatnonzero(lower2 < _worth(best2[open_points]))
             if promising.size:
                 searched = open_points[promising]
                 corners = self._corners(voxel[searched], offset)
@@ -243,7 +243,7 @@ class _Search:
 
     def _halve(self, bent: list[tuple[NDArray[np.intp], Floats, int]], voxel: NDArray[np.intp], doses: Floats, per_gy: Floats, best2: Floats) -> None:
         """Lower `best2` where a part of a `bent` cell (points, bounds from below, number of the offset) holds less."""
-        left = [(point[keep], number) for point, lower2, number in bent for keep in [lower2 < best2[point] * _WORTH_SEARCHING]]
+        left = [(point[keep], number) for point, lower2, number in bent for keep in [lower2 < _worth(best2[point])]]
         point = np.concatenate([part for part, _ in left] or [np.zeros(0, np.intp)])
         offset = np.repeat([number for _, number in left], [part.size for part, _ in left])
         # All cells of a point are halved together, so that its gamma does not depend on which other points are searched with it.
@@ -267,7 +267,7 @@ class _Search:
             nearest = np.clip(0, lows, lows + edge[:, None])
             dose, scale = doses[point], per_gy[point]
             gap = np.maximum(np.maximum(corners.min(axis=0) - dose, dose - corners.max(axis=0)), 0) * scale
-            kept = np.flatnonzero((nearest * nearest).sum(axis=0) + gap * gap < best2[point] * _WORTH_SEARCHING)
+            kept = np.flatnonzero((nearest * nearest).sum(axis=0) + gap * gap < _worth(best2[point]))
             if kept.size == 0:
                 break
             point, corners, lows = point[kept], corners[:, kept], lows[:, kept]
@@ -275,6 +275,11 @@ class _Search:
             np.minimum.at(best2, point, _smallest_in_cell(list(lows), tuple(edge), list(corners), dose, scale, _STEPS_IN_PARTS))
             bent = _from_linear(corners) * scale > _LINEAR_PART
             point, corners, lows = point[bent], corners[:, bent], lows[:, bent]
+
+
+def _worth(best2: Floats) -> Floats:
+    """The gamma² that a cell must be able to go below, where the smallest so far is `best2`."""
+    return np.asarray(np.maximum(np.sqrt(best2) - np.float32(_WORTH_SEARCHING), 0) ** 2)
 
 
 def _from_linear(corners: Sequence[Floats] | Floats) -> Floats:
