@@ -33,6 +33,9 @@ def add_commands(commands: Any) -> None:
     dvh.add_argument("--output", type=Path, metavar="FILE", help="write the curves as CSV, in steps of 0.1 Gy")
     dvh.add_argument("--absolute", action="store_true", help="volumes of the curves in cc instead of percent")
     dvh.add_argument("--differential", action="store_true", help="volume per Gy instead of volume at or above the dose")
+    dvh.add_argument(
+        "--percent-of", type=float, metavar="GY", help="doses of the curves in percent of this one, such as the prescription, instead of Gy"
+    )
     dvh.set_defaults(run=_dvh)
 
     gamma = commands.add_parser("gamma", help="gamma index of two doses on one grid")
@@ -69,6 +72,8 @@ def _dvh(options: argparse.Namespace) -> int:
     from dose_prediction.report import text_table
 
     with _told():
+        if options.percent_of is not None and not 0 < options.percent_of < np.inf:
+            raise CaseError(f"Doses cannot be told in percent of {options.percent_of:g} Gy; give a dose above 0, such as the prescription.")
         opened = open_case(options.case)
         case = opened.case
         dose_gy = read_dose_for_case(options.dose, case, opened.frame_of_reference_uid)
@@ -83,8 +88,12 @@ def _dvh(options: argparse.Namespace) -> int:
         edges = np.arange(int(max(dose.max_gy for dose in found.values()) / DVH_STEP_GY) + 3) * DVH_STEP_GY
         curves = [dose.differential(edges, unit) if options.differential else dose.cumulative(edges, unit) for dose in found.values()]
         axis = edges[:-1] + DVH_STEP_GY / 2 if options.differential else edges
-        header = ["Dose (Gy)", *(f"{name} ({unit}{'/Gy' if options.differential else ''})" for name in found)]
-        _write_csv_file(options.output, header, ([f"{d:.2f}", *(f"{c[i]:.4f}" for c in curves)] for i, d in enumerate(axis)))
+        dose_unit, in_unit = ("Gy", 1.0) if options.percent_of is None else ("%", 100.0 / options.percent_of)
+        per_unit, volume_unit = (in_unit, f"{unit}/{dose_unit}") if options.differential else (1.0, unit)
+        header = [f"Dose ({dose_unit})", *(f"{name} ({volume_unit})" for name in found)]
+        _write_csv_file(
+            options.output, header, ([f"{d * in_unit:.2f}", *(f"{curve[i] / per_unit:.4f}" for curve in curves)] for i, d in enumerate(axis))
+        )
     return 0
 
 

@@ -50,6 +50,19 @@ def test_an_absolute_differential_dvh_sums_to_the_volume(files):
     assert sum(float(row[3]) for row in rows[1:]) * 0.1 == pytest.approx(8 * 8 * 6 * 48 / 1000, rel=1e-3)
 
 
+def test_a_dvh_over_doses_in_percent_is_that_over_doses_in_gy(files):
+    arguments = ["dvh", str(files / "case"), "--dose", str(files / "dose.nrrd"), "--absolute", "--output", str(files / "dvh.csv")]
+    for kind in ([], ["--differential"]):
+        assert main([*arguments, *kind]) == 0
+        absolute = rows_of(files / "dvh.csv")
+        assert main([*arguments, *kind, "--percent-of", "50"]) == 0
+        relative = rows_of(files / "dvh.csv")
+        assert relative[0][0] == "Dose (%)" and relative[0][1] == ("PTV_7000 (cc/%)" if kind else "PTV_7000 (cc)")
+        in_gy, in_percent = (np.array(rows[1:], dtype=float) for rows in (absolute, relative))
+        assert in_percent[:, 0] == pytest.approx(2 * in_gy[:, 0], abs=0.02)
+        assert in_percent[:, 1:] == pytest.approx(in_gy[:, 1:] / (2 if kind else 1), abs=1e-4)
+
+
 def test_gamma_prints_its_criteria_and_pass_rate_and_writes_a_volume(files, capsys):
     arguments = ["gamma", str(files / "dose.nrrd"), str(files / "higher.nii.gz"), "--percent", "2", "--distance", "2"]
     assert main([*arguments, "--output", str(files / "gamma.nrrd")]) == 0
@@ -81,6 +94,7 @@ def test_compare_prints_changes_and_writes_difference_gamma_and_tables(files, ca
         (["gamma", "zero.nrrd", "dose.nrrd", "--local"], "No point"),
         (["compare", "case", "--reference", "dose.nrrd", "--dose", "dose.nrrd", "--threshold", "200", "--output", "out"], "200"),
         (["dvh", "case", "--dose", "broken.nrrd", "--output", "out"], "broken.nrrd"),
+        (["dvh", "case", "--dose", "dose.nrrd", "--output", "out", "--percent-of", "0"], "percent of 0 Gy"),
     ],
 )
 def test_what_cannot_be_judged_gets_one_sentence_and_exit_code_2(files, capsys, monkeypatch, arguments, said):
