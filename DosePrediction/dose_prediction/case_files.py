@@ -206,7 +206,7 @@ def _read_dicom(folder: Path, plan: Mapping[str, Any], beams: Beams | None) -> O
         beams = _beams(plan["beams"])
     found = read_dicom_case(folder, beams)
     if not found.beams:
-        raise CaseError(f"{folder} holds no plan of photon beams (RTPLAN); give beams, or export the plan with the CT.")
+        raise CaseError("The folder holds no plan of photon beams (RTPLAN); give beams, or export the plan with the CT.")
     structures = _structures(found.masks, _roles(plan, found.roles))
     isocentre = _isocentre(plan) if "isocentre_mm" in plan else found.isocentre_mm
     return OpenedCase(PlanCase(_case_name(folder, plan), found.grid, found.ct_hu, structures, found.beams, isocentre), found.references)
