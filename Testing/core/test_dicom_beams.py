@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,16 +24,6 @@ PLANNED: tuple[Beam | Arc, ...] = (
     Arc(20, 181.5, is_clockwise=False, energy_mv=10, is_flattened=False, spacing_deg=3),
     Arc(180, 180, is_clockwise=False),
 )
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return water_folder(tmp_path_factory.mktemp("pristine"))
-
-
-@pytest.fixture
-def folder(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "water"))
 
 
 def beams_in(folder: Path) -> tuple[Beam | Arc, ...]:

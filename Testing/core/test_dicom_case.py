@@ -24,16 +24,6 @@ from water_case import SHAPE, water_case
 SOP_CLASSES = {"ct_001.dcm": "CTImageStorage", "structure_set.dcm": "RTStructureSetStorage", "plan.dcm": "RTPlanStorage"}
 
 
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return water_folder(tmp_path_factory.mktemp("pristine"))
-
-
-@pytest.fixture
-def folder(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "water"))
-
-
 def test_a_case_comes_back_as_it_was_written(folder):
     case = quiet_case(folder)
     assert same_case(case, water_case())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +9,10 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_files import copied, delete, edit_ct, edited, quiet_case, same_case, water_folder
+from dicom_files import copied, delete, edit_ct, edited, quiet_case, same_case
 from dose_prediction.case import CaseError, CaseWarning
 from dose_prediction.case_files import read_case
 from water_case import water_case
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return water_folder(tmp_path_factory.mktemp("pristine"))
-
-
-@pytest.fixture
-def folder(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "water"))
 
 
 def test_slices_are_sorted_by_where_they_lie_not_by_their_names(folder):

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_files import contour, edit_ct, edited, quiet_case, roi, water_folder
+from dicom_files import contour, edit_ct, edited, quiet_case, roi
 from dose_prediction.case import CaseError, CaseWarning
 from dose_prediction.case_files import read_case
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return water_folder(tmp_path_factory.mktemp("pristine"))
-
-
-@pytest.fixture
-def folder(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "water"))
 
 
 def test_what_the_author_calls_external_or_a_target_is_one_whatever_its_name(folder):
