@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from dose_prediction.region import PlanningRegion
 
@@ -119,6 +119,6 @@ def band_width(samples: int) -> float:
     >>> round(band_width(10), 2), round(band_width(100_000), 2)
     (2.11, 2.56)
     """
-    ranks = norm.ppf((np.arange(1, samples + 1) - 0.375) / (samples + 0.25))
+    ranks = [NormalDist().inv_cdf((rank - 0.375) / (samples + 0.25)) for rank in range(1, samples + 1)]
     low, high = np.quantile(ranks, [(1 - BAND) / 2, (1 + BAND) / 2])
     return float(high - low) or 1.0

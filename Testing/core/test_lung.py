@@ -19,7 +19,7 @@ from dose_prediction.physics import pencil_beam
 from dose_prediction.physics.beam_frame import beam_frame
 from dose_prediction.physics.beam_trace import trace_beam
 from dose_prediction.physics.density import Medium
-from dose_prediction.physics.lung import spreading_density, wide_kernel_share
+from dose_prediction.physics.lung import lung_lack, wide_kernel_share
 from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import set_up_beams
 from dose_prediction.physics.prior import trace_beams
@@ -96,7 +96,7 @@ def test_with_the_narrow_kernel_of_solid_tissue_a_large_field_would_be_ten_perce
 
 
 def test_without_the_spread_of_electrons_small_fields_would_be_ten_percent_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pencil_beam, "spreading_density", lambda medium: None)
+    monkeypatch.setattr(pencil_beam, "lung_lack", lambda medium: None)
     assert np.abs(error_percent(50, machine=photon_machine().wide)).max() > 10.0
 
 
@@ -124,19 +124,19 @@ def block_with(density: float, radius_mm: float, centre_mm: tuple[float, float, 
 
 
 def test_airways_and_small_volumes_leave_the_dose_as_it_is() -> None:
-    assert spreading_density(block_with(0.001, 12.0, (0, 0, 0), is_tube=True)) is None  # a trachea
-    assert spreading_density(block_with(0.001, 40.0, (0, 0, 0))) is None  # a large cavity holds air, not lung
-    assert spreading_density(block_with(0.3, 20.0, (0, 0, 0))) is None
-    assert spreading_density(block_with(0.3, 45.0, (0, 0, 0))) is not None
+    assert lung_lack(block_with(0.001, 12.0, (0, 0, 0), is_tube=True)) is None  # a trachea
+    assert lung_lack(block_with(0.001, 40.0, (0, 0, 0))) is None  # a large cavity holds air, not lung
+    assert lung_lack(block_with(0.3, 20.0, (0, 0, 0))) is None
+    assert lung_lack(block_with(0.3, 45.0, (0, 0, 0))) is not None
 
 
 def test_the_correction_sets_in_little_by_little() -> None:
-    densities = [spreading_density(block_with(0.3, radius, (0, 0, 0))) for radius in range(24, 46, 2)]
-    least = [1.0 if density is None else float(density.min()) for density in densities]
-    assert least[0] == 1.0
-    assert least[-1] == pytest.approx(0.3)
-    assert np.all(np.diff(least) <= 0)
-    assert np.abs(np.diff(least)).max() < 0.35
+    found = [lung_lack(block_with(0.3, radius, (0, 0, 0))) for radius in range(24, 46, 2)]
+    most = [0.0 if lack is None else float(lack.density.max()) for lack in found]
+    assert most[0] == 0.0
+    assert most[-1] == pytest.approx(0.7)
+    assert np.all(np.diff(most) >= 0)
+    assert np.diff(most).max() < 0.35
 
 
 def test_only_the_lung_that_a_beam_meets_spreads_its_electrons() -> None:
@@ -146,10 +146,25 @@ def test_only_the_lung_that_a_beam_meets_spreads_its_electrons() -> None:
         for target, is_met in ((points[:1], True), (points[1:], False)):
             x, y, z = target[0]
             frame = beam_frame(Beam(angle), (x, y, z), 1000.0)
-            trace = trace_beam(medium, spreading_density(medium), frame, target)
+            trace = trace_beam(medium, lung_lack(medium), frame, target)
             spread = 1.0 if trace.spread_density is None else trace.spread_density[0]
             assert (spread < 0.4) == is_met
             assert (spread == 1.0) != is_met
+
+
+@pytest.mark.parametrize("couch_deg", [0.0, 25.0])
+def test_the_rays_beside_the_lung_need_not_be_looked_at(couch_deg: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    medium = block_with(0.3, 45.0, (50.0, -10.0, 15.0))
+    points = np.random.default_rng(3).uniform(-90.0, 90.0, (3000, 3))
+    frame = beam_frame(Beam(70.0, couch_deg), (0.0, 0.0, 0.0), 1000.0)
+    lung = lung_lack(medium)
+    trace = trace_beam(medium, lung, frame, points)
+    monkeypatch.setattr(Medium, "attenuating_corners_mm", BLOCK.world_from_index(np.argwhere(np.ones((2, 2, 2))) * (np.array(BLOCK.shape) - 1)))
+    everywhere = trace_beam(medium, lung, frame, points)
+    assert trace.spread_density is not None and trace.lacking is not None
+    assert trace.spread_density == pytest.approx(everywhere.spread_density, abs=1e-4)
+    assert trace.lacking == pytest.approx(everywhere.lacking, abs=1e-2)
+    assert 0.1 < np.mean(trace.lacking > 0) < 0.9
 
 
 @pytest.mark.parametrize("couch_deg", [0.0, 25.0])

@@ -314,6 +314,20 @@ def test_optimised_fluence_is_not_negative_and_better_than_its_start() -> None:
     assert goals.cost(beams.dose(beams.to_maps(found))) < 0.5 * goals.cost(beams.dose(beams.to_maps(start)))
 
 
+def test_the_worth_of_fluence_is_that_of_the_dose_it_gives() -> None:
+    beams, _ = small_plan()
+    generator = torch.Generator().manual_seed(4)
+    maps = torch.rand(beams.open_beamlets.shape, dtype=torch.float64, generator=generator)
+    worth = torch.rand(beams.positions.shape[1], dtype=torch.float64, generator=generator)
+    assert float((beams.adjoint(worth) * maps).sum()) == pytest.approx(float((worth * beams.dose(maps)).sum()), rel=1e-9)
+
+
+def test_the_doses_of_the_beams_add_up() -> None:
+    beams, _ = small_plan()
+    maps = torch.rand(beams.open_beamlets.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    assert torch.allclose(beams.dose_by_beam(maps).sum(0), beams.dose(maps))
+
+
 def test_dose_is_linear_in_fluence() -> None:
     beams, _ = small_plan()
     generator = torch.Generator().manual_seed(2)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import dose_prediction
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase, equispaced_beams
 from dose_prediction.physics.density import relative_electron_density
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
@@ -139,3 +144,20 @@ def test_the_direction_of_an_arc_decides_through_which_side_it_goes() -> None:
     assert left > 1.2 * right
     left, right = mean_dose_left_and_right((Arc(0, 190, is_clockwise=False),))
     assert right > 1.2 * left
+
+
+def test_the_blas_of_the_optimiser_keeps_to_one_thread_wherever_a_prediction_is_made() -> None:
+    # In a process of its own: the variable counts from before SciPy's BLAS is loaded.
+    program = """
+import os, sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "scipy.linalg":
+            print(os.environ.get("OPENBLAS_NUM_THREADS"))
+sys.meta_path.insert(0, Watch())
+import dose_prediction.command_line, dose_prediction.worker, dose_prediction.prediction
+"""
+    package = Path(dose_prediction.__file__).parents[1]
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"} | {"PYTHONPATH": str(package)}
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert found.stdout.split() == ["1"]

@@ -46,11 +46,12 @@ class BeamFrame:
 
     def project(self, points_mm: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Divergent projection of LPS points (n, 3): coordinates u and v on the isocentre plane and distance from the source along the axis, mm."""
-        axes = np.stack([self.u, self.v, self.w], axis=1).astype(np.float32)
-        along = (points_mm - self.isocentre_mm).astype(np.float32) @ axes
-        distance = self.source_axis_mm + along[:, 2]
+        from_isocentre = (points_mm - self.isocentre_mm).astype(np.float32)
+        # One axis after the other: a product with all three at once is a hundred times slower in some builds of BLAS.
+        u, v, w = (from_isocentre @ axis.astype(np.float32) for axis in (self.u, self.v, self.w))
+        distance = self.source_axis_mm + w
         magnification = self.source_axis_mm / distance
-        return along[:, 0] * magnification, along[:, 1] * magnification, distance
+        return u * magnification, v * magnification, distance
 
 
 def beam_frame(beam: Beam, isocentre_mm: tuple[float, float, float], source_axis_mm: float) -> BeamFrame:

@@ -38,8 +38,8 @@ class BeamTrace:
         return sum(array.nbytes for array in arrays if array is not None)
 
 
-def trace_beam(medium: Medium, lung: Values | None, frame: BeamFrame, points_mm: NDArray[np.floating]) -> BeamTrace:
-    """Trace the beam of `frame` to LPS points (n, 3) in mm; `lung` is the medium's spreading density (z, y, x)."""
+def trace_beam(medium: Medium, lung: Medium | None, frame: BeamFrame, points_mm: NDArray[np.floating]) -> BeamTrace:
+    """Trace the beam of `frame` to LPS points (n, 3) in mm; `lung` holds how much less dense than water the medium is in volumes of lung."""
     u, v, distance = frame.project(points_mm)
     turned = frame.turned_towards(np.asarray(medium.grid.direction)[:, 2])  # rays in rows along the slices are traced faster
     fan_u, fan_v = (u * np.float32(frame.u @ axis) + v * np.float32(frame.v @ axis) for axis in (turned.u, turned.v))
@@ -47,9 +47,14 @@ def trace_beam(medium: Medium, lung: Values | None, frame: BeamFrame, points_mm:
     density = fan.sampled(medium.density, medium.grid)
     depth = radiological_depth(fan, density)
     spread = lacking = None
-    if lung is not None:
-        less = fan.sampled(1 - lung, medium.grid)  # than water; zero outside the volume
+    through_lung = None if lung is None else fan.part_through(lung.attenuating_corners_mm)
+    if lung is not None and through_lung is not None:
+        part, of_fan = through_lung
+        less = part.sampled(lung.density, lung.grid)  # zero outside the volume
         if bool(less.any()):
-            spread = fan.read(followed_density(1 - less, density * fan.steps_mm), fan_u, fan_v, distance)
-            lacking = fan.read(radiological_depth(fan, less), fan_u, fan_v, distance)
+            behind = part.holds(fan_u, fan_v, distance)
+            there = fan_u[behind], fan_v[behind], distance[behind]
+            spread, lacking = np.ones_like(u), np.zeros_like(u)
+            spread[behind] = part.read(followed_density(1 - less, density[of_fan] * part.steps_mm), *there)
+            lacking[behind] = part.read(radiological_depth(part, less), *there)
     return BeamTrace(u, v, distance, fan.read(depth, fan_u, fan_v, distance), spread, lacking, fan.surface_mm(depth))

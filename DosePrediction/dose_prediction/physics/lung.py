@@ -36,8 +36,8 @@ DECIDING_LACK_MM = (15.0, 30.0)
 Values = NDArray[np.float32]
 
 
-def spreading_density(medium: Medium) -> Values | None:
-    """Density (z, y, x) relative to water in volumes of lung, 1 elsewhere; None where there is no volume of lung."""
+def lung_lack(medium: Medium) -> Medium | None:
+    """How much less dense than water (z, y, x) the medium is in volumes of lung, 0 elsewhere; None where there is no volume of lung."""
     rising, fully, still, falling = LUNG_LIKE_DENSITY
     density = medium.density
     likeness = np.clip(np.minimum((density - rising) / (fully - rising), (falling - density) / (falling - still)), 0, 1)
@@ -47,7 +47,7 @@ def spreading_density(medium: Medium) -> Values | None:
     part = np.clip((share - none) / (all_of_it - none), 0, 1)
     if not part.any():
         return None
-    return (1 - part * (1 - np.clip(density, LEAST_DENSITY, 1))).astype(np.float32)
+    return Medium((part * (1 - np.clip(density, LEAST_DENSITY, 1))).astype(np.float32), medium.grid)
 
 
 def wide_kernel_share(lacking_mm: float) -> float:

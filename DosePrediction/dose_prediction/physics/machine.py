@@ -7,6 +7,7 @@ with the radiological depth d, the attenuation m and the build-up constants beta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -28,7 +29,9 @@ OFF_AXIS = ("half_fluence_mm", "fall_off_power")  # only in files of beams witho
 FINE_MM = 0.5  # sampling of the kernels while they are convolved with a beamlet
 SPREAD_DENSITIES = (0.5, 0.25)  # densities of the stretched kernels of lung, each half of the one before
 STRETCHED_MM = (30.0, 50.0)  # radius in water up to which the kernel is stretched wholly, and from which not at all
-WIDE_MM = 100.0  # radius at which every kernel ends, a wide or a stretched one
+WIDE_MM = 100.0  # radius at which a wide kernel ends
+# Radius at which a stretched one ends, if it is not wide: beyond are 2 % of it in the thinnest lung and nothing elsewhere; smaller planes are faster.
+STRETCHED_REACH_MM = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +86,10 @@ class Machine:
     def beamlet_responses(self, ssd_mm: float, pitch_mm: float, spreads: bool = False, wide_share: float = 0.0) -> NDArray[np.float32]:
         """Lateral dose (components, n, n) of one beamlet of unit fluence on a lattice of `pitch_mm` centred on it, n odd.
 
-        There are three components; two more where the electrons' spread in lung is wanted.  With them n is that of the widest kernel, of which
-        `wide_share` may be mixed in.
+        There are three components; two more where the electrons' spread in lung is wanted.  `wide_share` of the wide kernel is mixed in.
         """
         if wide_share:
-            narrow, wide = (machine.beamlet_responses(ssd_mm, pitch_mm, spreads) for machine in (self, self.wide))
+            narrow, wide = of_one_size([machine.beamlet_responses(ssd_mm, pitch_mm, spreads) for machine in (self, self.wide)])
             return narrow + np.float32(wide_share) * (wide - narrow)
         table = _response_table(self, pitch_mm, spreads)
         position = float(np.interp(ssd_mm, self.ssd_mm, np.arange(len(self.ssd_mm))))
@@ -95,11 +97,18 @@ class Machine:
         return table[lower] + (position - lower) * (table[lower + 1] - table[lower])
 
 
+def of_one_size(responses: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Responses (..., components, n, n) with zeros around those (components, n, n) that reach less far than the widest."""
+    size = max(response.shape[-1] for response in responses)
+    margins = [(size - response.shape[-1]) // 2 for response in responses]
+    return np.stack([np.pad(response, ((0, 0), (margin, margin), (margin, margin))) for response, margin in zip(responses, margins, strict=True)])
+
+
 @lru_cache(maxsize=16)
 def _response_table(machine: Machine, pitch_mm: float, spreads: bool) -> NDArray[np.float32]:
     """Beamlet box * source penumbra * lateral kernel at every tabulated distance: (distances, components, n, n)."""
     step = round(pitch_mm / FINE_MM)
-    reach = WIDE_MM if spreads else machine.kernel_radius_mm
+    reach = max(machine.kernel_radius_mm, STRETCHED_REACH_MM) if spreads else machine.kernel_radius_mm
     half = int(np.ceil((reach + machine.beamlet_mm / 2 + machine.penumbra_fwhm_mm) / pitch_mm))
     size = 2 * (half * step + round(machine.beamlet_mm / FINE_MM))
     axis = (np.arange(size) - size // 2) * FINE_MM
@@ -117,7 +126,7 @@ def _response_table(machine: Machine, pitch_mm: float, spreads: bool) -> NDArray
     for components in machine.kernel:
         kernels = [_disc(machine, radius, values) for values in components]
         if spreads:
-            kernels += [_stretched(machine, radius, components[0], density) for density in SPREAD_DENSITIES]
+            kernels += [_stretched(machine, radius, components[0], density, reach) for density in SPREAD_DENSITIES]
         responses = [np.fft.fftshift(np.fft.irfft2(source * transform(kernel), s=(size, size))) for kernel in kernels]
         table.append([response[np.ix_(lattice, lattice)] for response in responses])
     return np.array(table, np.float32)
@@ -128,14 +137,16 @@ def _disc(machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.
     return np.where(radius_mm <= machine.kernel_radius_mm, np.interp(radius_mm, machine.radius_mm, values), 0) * FINE_MM**2
 
 
-def _stretched(machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.float32], density: float) -> NDArray[np.floating]:
-    """The kernel with its core, the electrons' part, stretched by the inverse of `density`; its integral stays."""
+def _stretched(
+    machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.float32], density: float, reach_mm: float
+) -> NDArray[np.floating]:
+    """The kernel with its core, the electrons' part, stretched by the inverse of `density` and cut at `reach_mm`; its integral stays."""
     whole_to, nothing_from = STRETCHED_MM
 
     def core(radius: NDArray[np.floating]) -> NDArray[np.floating]:
         return _disc(machine, radius, values) * np.clip((nothing_from - radius) / (nothing_from - whole_to), 0, 1)
 
-    in_water, stretched = core(radius_mm), core(radius_mm * density)
+    in_water, stretched = core(radius_mm), np.where(radius_mm <= reach_mm, core(radius_mm * density), 0)
     return _disc(machine, radius_mm, values) - in_water + stretched * (in_water.sum() / stretched.sum())
 
 
