@@ -8,12 +8,12 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from dose_prediction.case import TEMPLATES, Beam, CaseError, check_beams, equispaced_beams, parse_beams
+from dose_prediction.case import LEAF_WIDTHS_MM, TEMPLATES, Beam, CaseError, check_beams, equispaced_beams, parse_beams
 
 from .BeamTable import BeamTable
 from .CoreWords import translated
 from .Parameters import Parameters
-from .PlanBeams import ENERGIES, PlanBeam, all_on, as_arc, energy_of, energy_text, with_energy
+from .PlanBeams import ENERGIES, PlanBeam, all_on, as_arc, energy_of, energy_text, of_the_same_machine, with_energy
 from .Section import PanelView, load_section, say
 from .StructureTable import DOUBTFUL, PREVENTS
 
@@ -35,8 +35,11 @@ class BeamsSection:
         ui.energyComboBox.addItem(_("Energy of all…"))
         for energy in ENERGIES:
             ui.energyComboBox.addItem(energy_text(energy))
+        for width in LEAF_WIDTHS_MM:
+            ui.leafWidthComboBox.addItem(_("{width} mm leaves").format(width=f"{width:g}"))
         ui.templateComboBox.connect("activated(int)", self._on_template)
         ui.energyComboBox.connect("activated(int)", self._on_energy)
+        ui.leafWidthComboBox.connect("activated(int)", self._on_leaf_width)
         ui.equispacedButton.clicked.connect(self._on_equispaced)
         ui.anglesButton.clicked.connect(self._on_angles)
         ui.anglesLineEdit.returnPressed.connect(self._on_angles)
@@ -52,6 +55,8 @@ class BeamsSection:
         beams = self._beams()
         self._table.show(beams)
         self._show_energy(beams)
+        self.ui.leafWidthComboBox.currentIndex = LEAF_WIDTHS_MM.index(beams[0].beam.leaf_width_mm) if beams else 0
+        self.ui.leafWidthComboBox.enabled = bool(beams)
         say(self.ui.beamsLabel, self._sentences(beams))
         self.ui.duplicateButton.enabled = self.ui.removeButton.enabled = bool(beams)
 
@@ -90,17 +95,17 @@ class BeamsSection:
         say(self.ui.beamsLabel, self._sentences(self._beams()))
 
     def _try(self, beams: Callable[[], tuple[Any, ...]]) -> None:
-        """Take these beams in place of all, with the energy of the first; or say why not."""
+        """Take these beams in place of all, with energy and leaves of the first; or say why not."""
         try:
             found = beams()
         except CaseError as error:
             self._refuse(str(error))
             return
-        self._set(all_on(tuple(self._with_energy(beam) for beam in found)))
+        self._set(all_on(tuple(self._like_the_first(beam) for beam in found)))
 
-    def _with_energy(self, beam: Any) -> Any:
+    def _like_the_first(self, beam: Any) -> Any:
         present = self._beams()
-        return with_energy(beam, energy_of(present[0].beam)) if present else beam
+        return of_the_same_machine(beam, present[0].beam) if present else beam
 
     def _on_template(self, index: int) -> None:
         if index > 0:
@@ -117,9 +122,12 @@ class BeamsSection:
         if index > 0:
             self._set(tuple(replace(one, beam=with_energy(one.beam, ENERGIES[index - 1])) for one in self._beams()))
 
+    def _on_leaf_width(self, index: int) -> None:
+        self._set(tuple(replace(one, beam=replace(one.beam, leaf_width_mm=LEAF_WIDTHS_MM[index])) for one in self._beams()))
+
     def _add(self, beam: Any) -> None:
         beams = self._beams()
-        self._set((*beams, PlanBeam(self._with_energy(beam))))
+        self._set((*beams, PlanBeam(self._like_the_first(beam))))
         self._table.show(self._beams())
         self._table.select(len(beams))
 

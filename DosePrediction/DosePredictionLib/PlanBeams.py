@@ -63,6 +63,11 @@ def with_energy(beam: Beam | Arc, energy: Energy) -> Beam | Arc:
     return replace(beam, energy_mv=energy[0], is_flattened=energy[1])
 
 
+def of_the_same_machine(beam: Beam | Arc, other: Beam | Arc) -> Beam | Arc:
+    """`beam` with energy and leaves of `other`."""
+    return replace(with_energy(beam, energy_of(other)), leaf_width_mm=other.leaf_width_mm)
+
+
 def energy_text(energy: Energy) -> str:
     """The energy with its unit: "6 MV", "10 MV FFF"."""
     return energy_in_words(with_energy(Beam(0.0), energy))
@@ -81,7 +86,8 @@ def as_field(beam: Beam | Arc) -> Beam:
     """A static field where the arc begins."""
     if isinstance(beam, Beam):
         return beam
-    return Beam(beam.start_deg, beam.couch_deg, beam.collimator_deg, beam.energy_mv, beam.is_flattened, beam.weight, beam.name)
+    field = Beam(beam.start_deg, beam.couch_deg, beam.collimator_deg, beam.energy_mv, beam.is_flattened, beam.weight, beam.name)
+    return replace(field, leaf_width_mm=beam.leaf_width_mm)
 
 
 def as_arc(beam: Beam | Arc, is_clockwise: bool) -> Arc:
@@ -92,4 +98,4 @@ def as_arc(beam: Beam | Arc, is_clockwise: bool) -> Arc:
         return replace(beam, start_deg=beam.stop_deg, stop_deg=beam.start_deg, is_clockwise=is_clockwise)
     start, stop = (181.0, 179.0) if is_clockwise else (179.0, 181.0)
     arc = Arc(start, stop, is_clockwise, beam.couch_deg, beam.collimator_deg, beam.energy_mv)
-    return replace(arc, is_flattened=beam.is_flattened, weight=beam.weight, name=beam.name)
+    return replace(arc, is_flattened=beam.is_flattened, weight=beam.weight, name=beam.name, leaf_width_mm=beam.leaf_width_mm)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dose_prediction.case import TEMPLATES, Arc, Beam, CaseError, CaseWarning, check_beams, parse_beams, template_named
+from dose_prediction.case import TEMPLATES, Arc, Beam, CaseError, CaseWarning, check_beams, parse_beams, template_named, with_leaf_width
 
 if TYPE_CHECKING:
     from dose_prediction.case_files import OpenedCase
@@ -26,6 +26,7 @@ def add_beam_options(command: argparse.ArgumentParser) -> None:
     )
     beams.add_argument("--template", metavar="NAME", help=f"a usual beam set: {', '.join(repr(template.name) for template in TEMPLATES)}")
     command.add_argument("--energy", metavar="MV", help="energy of all beams, such as 6 or 10; 6FFF for 6 MV without flattening filter")
+    command.add_argument("--leaf-width", type=float, metavar="MM", help="width of the collimator's leaves, 5 or 10 (default: the case's, else 5)")
     command.add_argument(
         "--isocentre",
         type=float,
@@ -39,13 +40,15 @@ def beams_of(options: argparse.Namespace) -> tuple[Beam | Arc, ...] | None:
     """The beams that the options give; None where they give none.  Raises CaseError for options that make no sense."""
     if options.energy is not None:
         _energy(options.energy)
+    if options.leaf_width is not None:
+        Beam(0.0, leaf_width_mm=options.leaf_width)
     if options.template is not None:
         return template_named(options.template).beams
     return parse_beams(options.beams) if options.beams is not None else None
 
 
 def open_planned(path: Path, options: argparse.Namespace) -> OpenedCase:
-    """The case at `path` with beams, energy and isocentre of the options; issues a CaseWarning for beams that should be looked at twice."""
+    """The case at `path` with beams, energy, leaves and isocentre of the options; issues a CaseWarning for beams that should be looked at twice."""
     from dose_prediction.case_files import open_case
 
     opened = open_case(path, beams=beams_of(options))
@@ -53,6 +56,8 @@ def open_planned(path: Path, options: argparse.Namespace) -> OpenedCase:
     if options.energy is not None:
         energy_mv, is_flattened = _energy(options.energy)
         case = case.with_beams(tuple(replace(beam, energy_mv=energy_mv, is_flattened=is_flattened) for beam in case.beams))
+    if options.leaf_width is not None:
+        case = case.with_beams(with_leaf_width(case.beams, options.leaf_width))
     if options.isocentre is not None:
         x, y, z = options.isocentre
         case = case.with_isocentre((x, y, z))

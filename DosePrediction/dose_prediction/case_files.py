@@ -21,7 +21,8 @@ in `plan.json`, or one mask file a structure in a folder `structures/`.  They li
       "targets": {"PTV_7000": 70, "Boost": 76},
       "roles": {"Myelum": "SpinalCord", "Outline": "external", "Stent": "ignored"},
       "beams": {"count": 9, "start_deg": 0},
-      "isocentre_mm": [0, 12.5, -40]
+      "isocentre_mm": [0, 12.5, -40],
+      "leaf_width_mm": 10
     }
 
 `ct` and `segmentation` name files in the folder (`segmentation` a folder of masks, too); `labels` names the values of a plain labelmap.  Roles come
@@ -30,6 +31,7 @@ name of an organ.  `targets` is the whole list of targets with their prescriptio
 `beams` is a count with the first gantry angle, a template such as {"template": "2 full arcs"}, a text such as "0,40,...,320" or "arc 181-179 cw", or
 a list; a beam in the list is its gantry angle, or a table such as {"gantry_deg": 30, "couch_deg": 90} or {"start_deg": 181, "stop_deg": 179} (see
 `dose_prediction.case.beam_json`).  Angles are IEC 61217.  `isocentre_mm` is a point in LPS; left out, it is the centroid of the targets.
+`leaf_width_mm`, 5 or 10, is that of all beams; left out, each beam's own, else 5.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ from dose_prediction.case import (
     parse_beams,
     recognise,
     template_named,
+    with_leaf_width,
 )
 from dose_prediction.output_files import finish_interrupted, whole_file, whole_folder
 from dose_prediction.segmentation_files import Masks, is_volume, read_mask_folder, read_segmentation, volume_stem, write_segmentation
@@ -69,7 +72,7 @@ if TYPE_CHECKING:
     from dose_prediction.dicom import DicomReferences
 
 PLAN_FILE = "plan.json"
-_PLAN_ENTRIES = ("name", "ct", "segmentation", "labels", "targets", "roles", "beams", "isocentre_mm")
+_PLAN_ENTRIES = ("name", "ct", "segmentation", "labels", "targets", "roles", "beams", "isocentre_mm", "leaf_width_mm")
 _FORMAT = "dose-prediction case 1"
 
 Beams = tuple[Beam | Arc, ...]
@@ -196,7 +199,7 @@ def _read_folder(folder: Path, beams: Beams | None) -> OpenedCase:
         if "beams" not in plan:
             raise CaseError(f'{folder} says nothing of beams; give them, or write them into {PLAN_FILE}, for example "beams": {{"count": 9}}.')
         beams = _beams(plan["beams"])
-    return OpenedCase(PlanCase(_case_name(folder, plan), grid, ct, _structures(masks, roles), beams, _isocentre(plan)))
+    return OpenedCase(PlanCase(_case_name(folder, plan), grid, ct, _structures(masks, roles), _leaves(plan, beams), _isocentre(plan)))
 
 
 def _read_dicom(folder: Path, plan: Mapping[str, Any], beams: Beams | None) -> OpenedCase:
@@ -209,7 +212,8 @@ def _read_dicom(folder: Path, plan: Mapping[str, Any], beams: Beams | None) -> O
         raise CaseError("The folder holds no plan of photon beams (RTPLAN); give beams, or export the plan with the CT.")
     structures = _structures(found.masks, _roles(plan, found.roles))
     isocentre = _isocentre(plan) if "isocentre_mm" in plan else found.isocentre_mm
-    return OpenedCase(PlanCase(_case_name(folder, plan), found.grid, found.ct_hu, structures, found.beams, isocentre), found.references)
+    beams = _leaves(plan, found.beams)
+    return OpenedCase(PlanCase(_case_name(folder, plan), found.grid, found.ct_hu, structures, beams, isocentre), found.references)
 
 
 def _case_name(folder: Path, plan: Mapping[str, Any]) -> str:
@@ -218,6 +222,15 @@ def _case_name(folder: Path, plan: Mapping[str, Any]) -> str:
 
 def _structures(masks: Masks, roles: Mapping[str, Role]) -> tuple[Structure, ...]:
     return tuple(Structure(name, role, masks[name]) for name, role in roles.items())
+
+
+def _leaves(plan: Mapping[str, Any], beams: Beams) -> Beams:
+    """The beams with the plan's leaf width where it states one."""
+    if "leaf_width_mm" not in plan:
+        return beams
+    given = plan["leaf_width_mm"]
+    _require(_is_numbers([given]), "leaf_width_mm", given, "5 or 10 (mm)")
+    return with_leaf_width(beams, given)
 
 
 def _isocentre(plan: Mapping[str, Any]) -> tuple[float, float, float] | None:

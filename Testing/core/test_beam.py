@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dose_prediction.case import Arc, Beam, CaseError, equispaced_beams, parse_beams
+from dose_prediction.case import Arc, Beam, CaseError, beams_as_json, beams_from_json, describe, equispaced_beams, parse_beams, static_fields
 
 
 def gantry(beams: tuple[Beam | Arc, ...]) -> list[float]:
@@ -94,3 +94,18 @@ def test_impossible_number_of_beams_is_refused(count: int) -> None:
 def test_impossible_energy_is_refused(energy_mv: float) -> None:
     with pytest.raises(CaseError, match="energy"):
         Beam(0, energy_mv=energy_mv)
+
+
+@pytest.mark.parametrize("leaf_width_mm", [0, 2.5, 7, -5, float("nan")])
+def test_leaves_of_another_width_are_refused(leaf_width_mm: float) -> None:
+    with pytest.raises(CaseError, match="leaf width is .* mm; give 5 or 10 mm"):
+        Beam(0, leaf_width_mm=leaf_width_mm)
+    with pytest.raises(CaseError, match="leaf width"):
+        Arc(181, 179, leaf_width_mm=leaf_width_mm)
+
+
+def test_wide_leaves_go_through_json_stay_with_the_fields_of_an_arc_and_are_said() -> None:
+    beams = (Beam(30, leaf_width_mm=10), Arc(20, 80, leaf_width_mm=10))
+    assert beams_from_json(beams_as_json(beams)) == beams
+    assert {field.leaf_width_mm for field in static_fields(beams)} == {10.0}
+    assert describe(beams[0]) == "gantry 30°, leaves of 10 mm"

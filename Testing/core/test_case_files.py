@@ -14,7 +14,7 @@ import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, Role, RoleKind, Structure, equispaced_beams
+from dose_prediction.case import TEMPLATES, Arc, Beam, BeamTemplate, CaseError, Grid, PlanCase, Role, RoleKind, Structure, equispaced_beams
 from dose_prediction.case_files import find_cases, read_case, write_case, write_case_folder
 from dose_prediction.volumes import write_volume
 from water_case import water_case
@@ -214,6 +214,17 @@ def test_beams_are_written_in_several_ways(folder: Path, given: object, beams: t
     assert read_case(folder).beams == beams
 
 
+def test_the_leaf_width_of_the_plan_is_that_of_all_its_beams(folder: Path) -> None:
+    edit_plan(folder, beams=[30, {"start_deg": 20, "stop_deg": 200}], leaf_width_mm=10)
+    assert read_case(folder).beams == (Beam(30, leaf_width_mm=10), Arc(20, 200, leaf_width_mm=10))
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
+def test_every_template_is_named_in_the_plan(folder: Path, template: BeamTemplate) -> None:
+    edit_plan(folder, beams={"template": template.name})
+    assert read_case(folder).beams == template.beams
+
+
 # What is wrong
 
 
@@ -269,6 +280,9 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "prescription in cGy": (lambda f: edit_plan(f, targets={"PTV_7000": 7000}), "Prescription is 7000 Gy"),
     "no target": (lambda f: edit_plan(f, targets={}), "no target"),
     "target without prescription": (lambda f: edit_plan(f, targets=None, roles={"Cord": "target"}), "'Cord' has no prescription"),
+    "leaves of a width that there is not": (lambda f: edit_plan(f, leaf_width_mm=7), "leaf width is 7 mm; give 5 or 10 mm"),
+    "leaves of a width that is a text": (lambda f: edit_plan(f, leaf_width_mm="wide"), '"leaf_width_mm" is "wide"; give 5 or 10 .mm.'),
+    "leaves of two widths": (lambda f: edit_plan(f, beams=[0, {"gantry_deg": 90, "leaf_width_mm": 10}]), "leaves of 5 and 10 mm"),
     "isocentre that is a text": (lambda f: edit_plan(f, isocentre_mm="middle"), '"isocentre_mm" is "middle"; give three numbers'),
     "isocentre outside the CT": (lambda f: edit_plan(f, isocentre_mm=[0, 0, 900]), "lies outside the CT"),
     "roles that are a list": (lambda f: edit_plan(f, roles=["Cord"]), '"roles" is'),

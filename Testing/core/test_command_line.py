@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dose_prediction import openkbp, report
-from dose_prediction.case import Arc, Beam, Grid, PlanCase
+from dose_prediction.case import TEMPLATES, Arc, Beam, Grid, PlanCase
 from dose_prediction.case_files import read_case, write_case_folder
 from dose_prediction.command_line import main
 from dose_prediction.device import DeviceError
@@ -122,8 +122,16 @@ def test_arcs_energy_and_isocentre_are_given_on_the_command_line(case_folder, ou
     assert case.isocentre == (-4, 3, 8)
 
 
-def test_a_template_is_named_on_the_command_line(case_folder, output):
-    assert planned_by(case_folder, output, "--template", "breast tangents, left").beams == (Beam(305), Beam(130))
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
+def test_every_template_is_named_on_the_command_line(case_folder, output, template):
+    assert planned_by(case_folder, output, "--template", template.name.upper()).beams == template.beams
+
+
+def test_the_leaf_width_is_given_on_the_command_line_and_decides_the_digest(case_folder, output):
+    wide = planned_by(case_folder, output, "--beams", "40, arc 20-200 cw", "--leaf-width", "10")
+    assert wide.beams == (Beam(40, leaf_width_mm=10), Arc(20, 200, leaf_width_mm=10))
+    assert json.loads((output / "Water_cylinder_provenance.json").read_text())["case_sha256"] == wide.digest
+    assert planned_by(case_folder, output, "--beams", "40, arc 20-200 cw").digest != wide.digest
 
 
 def test_beams_that_should_be_looked_at_twice_are_told_of(case_folder, output, capsys):
@@ -263,6 +271,7 @@ def test_a_bad_case_gets_one_sentence_exit_code_2_and_leaves_nothing(case_folder
         (["--beams", "arc 10-20"], "direction (cw or ccw)"),
         (["--template", "3 arcs"], "No template is named '3 arcs'"),
         (["--energy", "high"], "Energy 'high' cannot be read"),
+        (["--leaf-width", "7"], "leaf width is 7.0 mm; give 5 or 10 mm"),
         (["--isocentre", "0", "0", "5000"], "lies outside the CT"),
         (["--device", "abacus"], "abacus"),
         (["--samples", "-1"], "-1"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dose_prediction import openkbp
-from dose_prediction.case import Beam, PlanCase, equispaced_beams
+from dose_prediction.case import LEAF_WIDTHS_MM, Beam, PlanCase, equispaced_beams, with_leaf_width
 from dose_prediction.physics.mimic import Deliverability, Mimicked, deliverability, fit_dose
 from dose_prediction.physics.prior import TracedBeams, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
@@ -53,6 +53,24 @@ def test_more_beams_come_closer_to_a_dose_without_streaks() -> None:
     region, _ = traced(water_case())
     wanted = (region.prescription_map_gy.max() * np.exp(-((region.prescription_map_gy == 0) * 1.0))).astype(np.float32) * region.body
     assert gap_of(equispaced_beams(9), wanted) < gap_of(equispaced_beams(3), wanted)
+
+
+def test_wider_leaves_come_less_close_to_a_dose() -> None:
+    region, _ = traced(water_case())
+    wanted = region.prescription_map_gy * np.float32(0.9)  # with edges that no beam can give
+    narrow, wide = (gap_of(with_leaf_width(equispaced_beams(7, 20), width), wanted) for width in LEAF_WIDTHS_MM)
+    assert wide > 1.05 * narrow
+
+
+def test_a_plan_of_wider_leaves_has_fewer_beamlets_and_the_same_open_field() -> None:
+    case = water_case().with_beams(equispaced_beams(3, 20))
+    region, narrow = traced(case)
+    _, wide = traced(case.with_beams(with_leaf_width(case.beams, 10)))
+    counts = [int(trace.beams.open_beamlets.sum()) for trace in (narrow, wide)]
+    assert 2.5 < counts[0] / counts[1] < 5  # those at the edge of the target are there for less of it
+    inside = region.prescription_map_gy[region.body] == 70
+    open_gy = [trace.beams.dose(trace.beams.open_beamlets.float()).numpy()[inside].mean() for trace in (narrow, wide)]
+    assert open_gy[1] == pytest.approx(open_gy[0], rel=0.03)
 
 
 def test_a_start_close_by_needs_fewer_iterations() -> None:

@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, find_body
+from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, Role, Structure, equispaced_beams, find_body, with_leaf_width
 from water_case import water_case
 
 
@@ -173,6 +173,7 @@ DIFFERENT = {
     "the couch of a beam": lambda c: c.with_beams((replace(c.beams[0], couch_deg=10), *c.beams[1:])),
     "the weight of a beam": lambda c: c.with_beams((replace(c.beams[0], weight=2), *c.beams[1:])),
     "the filter of a beam": lambda c: c.with_beams((replace(c.beams[0], is_flattened=False), *c.beams[1:])),
+    "the leaves": lambda c: c.with_beams(with_leaf_width(c.beams, 10)),
     "an arc": lambda c: c.with_beams((*c.beams, Arc(0, 100))),
     "the isocentre": lambda c: c.with_isocentre((0, 0, 0)),
     "the spacing": lambda c: replace(c, grid=replace(c.grid, spacing_mm=(4, 4, 3.1))),

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import dose_prediction
-from dose_prediction.case import Arc, Beam, CaseError, PlanCase, equispaced_beams
+from dose_prediction.case import Arc, Beam, CaseError, PlanCase, equispaced_beams, template_named
 from dose_prediction.physics.density import relative_electron_density
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, planning_region
@@ -144,6 +144,22 @@ def test_the_direction_of_an_arc_decides_through_which_side_it_goes() -> None:
     assert left > 1.2 * right
     left, right = mean_dose_left_and_right((Arc(0, 190, is_clockwise=False),))
     assert right > 1.2 * left
+
+
+@pytest.mark.parametrize(("side", "sign"), [("left", 1), ("right", -1)])
+def test_one_sided_templates_irradiate_their_side(side: str, sign: int) -> None:
+    """In LPS, x grows to the patient's left and y to posterior: a left tangent runs from right anterior to left posterior."""
+
+    def moment(template: str, weight: np.ndarray) -> float:
+        _region, prior = planned(template_named(f"{template}, {side}").beams)
+        return float((prior.open_field * weight).sum() / prior.open_field.sum())
+
+    region = planning_region(water_case())
+    x, y, _ = np.moveaxis(region.grid.world_from_index(np.argwhere(region.body)), -1, 0)
+    of_x, of_xy = np.zeros(region.grid.shape), np.zeros(region.grid.shape)
+    of_x[region.body], of_xy[region.body] = x, (x - x.mean()) * (y - y.mean())
+    assert sign * moment("2 partial arcs", of_x) > 2.0  # mm
+    assert sign * moment("Breast tangents", of_xy) > 100.0  # mm squared
 
 
 def test_the_blas_of_the_optimiser_keeps_to_one_thread_wherever_a_prediction_is_made() -> None:

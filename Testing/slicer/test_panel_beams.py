@@ -216,6 +216,18 @@ def test_one_energy_is_chosen_for_all_beams_and_kept_by_templates_and_new_beams(
     assert beams_ui(user).energyComboBox.currentText == "10 MV"
 
 
+def test_wide_leaves_are_chosen_for_all_beams_kept_by_templates_and_reach_the_case(user, patient, worker):
+    user.select(patient)
+    set_angles(user, "20, 90")
+    assert beams_ui(user).leafWidthComboBox.currentText == "5 mm leaves"
+    choose(beams_ui(user).leafWidthComboBox, "10 mm leaves")
+    assert user.panel.parameters.beams == (Beam(20, leaf_width_mm=10), Beam(90, leaf_width_mm=10))
+    choose(beams_ui(user).templateComboBox, "Breast tangents, left")
+    beams_ui(user).beamsTable.cellWidget(1, KIND).setCurrentText("Arc ↻")
+    assert beams_ui(user).leafWidthComboBox.currentText == "10 mm leaves"
+    assert predicted_beams(user, worker) == (Beam(305, leaf_width_mm=10), Arc(181, 179, leaf_width_mm=10))
+
+
 def test_an_energy_without_beam_data_is_shown_and_prevents_with_the_remedy(user, patient):
     user.select(patient)
     user.panel.parameters.node.SetParameter("Beams", json.dumps([{"gantry_deg": 0, "energy_mv": 18, "is_flattened": False}, {"gantry_deg": 90}]))

@@ -1,7 +1,7 @@
 """What is planned: CT grid, structures and their roles, prescriptions, beams."""
 
 from dose_prediction.case.arc import Arc, static_fields
-from dose_prediction.case.beam import Beam, equispaced_beams
+from dose_prediction.case.beam import LEAF_WIDTHS_MM, Beam, equispaced_beams, with_leaf_width
 from dose_prediction.case.beam_checks import check_beams
 from dose_prediction.case.beam_json import beams_as_json, beams_from_json
 from dose_prediction.case.beam_notation import describe, parse_beams
@@ -16,6 +16,7 @@ from dose_prediction.case.structure_names import recognise
 
 __all__ = [
     "IDENTITY",
+    "LEAF_WIDTHS_MM",
     "MAX_PRESCRIPTION_GY",
     "TEMPLATES",
     "Arc",
@@ -41,4 +42,5 @@ __all__ = [
     "recognise",
     "static_fields",
     "template_named",
+    "with_leaf_width",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dose_prediction.case.beam import Beam, check_values
+from dose_prediction.case.beam import LEAF_WIDTHS_MM, Beam, check_values
 from dose_prediction.case.errors import CaseError
 
 # An arc's dose is computed from static fields at most this far apart.  Open fields then differ from those every 2 degrees by 0.3 % of the targets'
@@ -20,7 +20,7 @@ class Arc:
     """One VMAT arc: the gantry turns from `start_deg` to `stop_deg` while the beam is on.
 
     Angles are those of IEC 61217; clockwise is towards larger gantry angles, as seen by someone who faces the gantry.  Equal angles are a full turn.
-    `spacing_deg` lies between two control points.  Energy, filter, weight and name are those of a `Beam`.
+    `spacing_deg` lies between two control points.  Energy, filter, weight, name and leaf width are those of a `Beam`.
     """
 
     start_deg: float
@@ -33,6 +33,7 @@ class Arc:
     is_flattened: bool = True
     weight: float = 1.0
     name: str = ""
+    leaf_width_mm: float = LEAF_WIDTHS_MM[0]
 
     def __post_init__(self) -> None:
         check_values(self, "Arc", ("start_deg", "stop_deg", "couch_deg", "collimator_deg"))
@@ -74,7 +75,8 @@ class Arc:
         """Beams at ascending fractions of the length; counted clockwise, so that arcs there and back have beams at the very same angles."""
         first = self.start_deg if self.is_clockwise else self.stop_deg
         angles = [round(first + self.length_deg * fraction, 6) % 360.0 for fraction in fractions]
-        beams = [Beam(angle, self.couch_deg, self.collimator_deg, self.energy_mv, self.is_flattened, self.weight, self.name) for angle in angles]
+        first_beam = Beam(0.0, self.couch_deg, self.collimator_deg, self.energy_mv, self.is_flattened, self.weight, self.name, self.leaf_width_mm)
+        beams = [replace(first_beam, gantry_deg=angle) for angle in angles]
         return tuple(beams if self.is_clockwise else reversed(beams))
 
 

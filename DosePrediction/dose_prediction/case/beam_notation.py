@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dose_prediction.case.arc import Arc
-from dose_prediction.case.beam import Beam
+from dose_prediction.case.beam import LEAF_WIDTHS_MM, Beam
 from dose_prediction.case.errors import CaseError
 
 EXAMPLE = "0,40,...,320 or arc 181-179 cw"
@@ -43,7 +43,7 @@ def parse_beams(text: str) -> tuple[Beam | Arc, ...]:
 
 
 def describe(beam: Beam | Arc) -> str:
-    """A beam or arc in a few words; what is as usual (couch 0, collimator 0, 6 MV, weight 1) is not said.
+    """A beam or arc in a few words; what is as usual (couch 0, collimator 0, 6 MV, weight 1, leaves of 5 mm) is not said.
 
     >>> describe(Beam(30, couch_deg=90)), describe(Arc(181, 179, energy_mv=10, is_flattened=False))
     ('gantry 30°, couch 90°', 'arc 181° to 179° clockwise, 10 MV FFF')
@@ -60,6 +60,8 @@ def describe(beam: Beam | Arc) -> str:
         words.append(energy_in_words(beam))
     if beam.weight != 1:
         words.append(f"weight {beam.weight:g}")
+    if beam.leaf_width_mm != LEAF_WIDTHS_MM[0]:
+        words.append(f"leaves of {beam.leaf_width_mm:g} mm")
     return (f"{beam.name}: " if beam.name else "") + ", ".join(words)
 
 

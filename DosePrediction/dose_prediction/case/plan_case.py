@@ -48,6 +48,9 @@ class PlanCase:
         self._check_structures()
         if not self.beams:
             raise CaseError("The case has no beam; give at least one, for example 0,40,...,320.")
+        widths = sorted({beam.leaf_width_mm for beam in self.beams})
+        if len(widths) > 1:
+            raise CaseError(f"The beams have leaves of {' and '.join(f'{width:g}' for width in widths)} mm; a machine has one, so give all the same.")
 
     @cached_property
     def targets(self) -> tuple[Structure, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_prediction.case.beam import LEAF_WIDTHS_MM
 from dose_prediction.case.errors import CaseError
 
 DATA = Path(__file__).with_name("data")
@@ -151,8 +152,8 @@ def _stretched(
 
 
 @lru_cache(maxsize=8)
-def photon_machine(energy_mv: float = 6.0, is_flattened: bool = True) -> Machine:
-    """The generic linear accelerator (100 cm source-axis distance) at `energy_mv`, with or without flattening filter."""
+def photon_machine(energy_mv: float = 6.0, is_flattened: bool = True, leaf_width_mm: float = LEAF_WIDTHS_MM[0]) -> Machine:
+    """The generic linear accelerator (100 cm source-axis distance) at `energy_mv`, with or without flattening filter, with leaves of this width."""
     if (energy_mv, is_flattened) not in PHOTON_FILES:
         known = ", ".join(_in_words(*beam) for beam in PHOTON_FILES)
         raise CaseError(f"No beam data for {_in_words(energy_mv, is_flattened)}; choose one of: {known}.")
@@ -165,6 +166,7 @@ def photon_machine(energy_mv: float = 6.0, is_flattened: bool = True) -> Machine
             ssd_mm=data["ssd_mm"],
             radius_mm=data["radius_mm"],
             kernel=data["kernel"],
+            beamlet_mm=leaf_width_mm,
             **{name: float(data[name]) for name in OFF_AXIS if name in data},
         )
 

@@ -123,7 +123,7 @@ def trace_beams(
         _medium(case, cache),
         region.grid.world_from_index(np.argwhere(body)).astype(np.float32),
         region.grid.world_from_index(np.argwhere(target)).astype(np.float32),
-        [machine or photon_machine(field.energy_mv, field.is_flattened) for field in case.fields],
+        [machine or photon_machine(field.energy_mv, field.is_flattened, field.leaf_width_mm) for field in case.fields],
         on_beam=on_beam,
         cache=cache,
     )
