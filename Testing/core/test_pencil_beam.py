@@ -58,7 +58,8 @@ def test_depth_dose_of_a_ten_centimetre_field_is_that_of_a_6_mv_beam() -> None:
 
 
 def test_a_10_mv_beam_has_the_published_depth_dose_and_quality() -> None:
-    # BJR supplement 25, 10 MV, 10 x 10 cm, SSD 100 cm: d_max 23 mm, 73.0 % at 10 cm; the kernel's paper says what TPR20,10 it has: 0.738.
+    # BJR supplement 25, 10 MV, 10 x 10 cm, SSD 100 cm: d_max 23 mm, 73.0 % at 10 cm.  These two figures were not checked against the printed
+    # supplement, and no open source that states them was found: they only say that the beam is plausible.  The kernel was made for TPR20,10 = 0.738.
     machine = photon_machine(10.0).with_kernel_radius(100.0)
     depths = np.arange(2.0, 250.0, 1.0)
     isocentre, target = (0.0, SURFACE_MM, 0.0), square_target(95.0, 0.0)
