@@ -18,6 +18,7 @@ from .DoseNode import PRESCRIPTION_ATTRIBUTE, provenance_of
 from .DvhBands import bands_in
 from .DvhTables import chart_of, metrics_of
 from .GoalsTable import COLUMNS, OUTCOME_LOOKS
+from .LateFigure import deliverability_in_words
 from .MetricsTable import FIGURES
 from .ResultTables import Table, cells_of
 from .RunInputs import CT_ROLE, beams_of
@@ -79,13 +80,14 @@ def _particulars(dose_node: Any, provenance: dict[str, Any]) -> Table:
         (_("CT"), ct_node.GetName() if ct_node is not None else ""),
         (_("Prescription"), f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"),
         (_("Beams"), "; ".join(describe(beam) for beam in beams)),
+        (_("Deliverability"), deliverability_in_words(provenance)),
         (_("Model"), f"{provenance.get('model_version', '?')} (SHA-256 {str(provenance.get('model_sha256', '?'))[:16]}…)"),
         (_("Software"), provenance.get("product", "?")),
         (_("Device, seed, samples"), ", ".join(str(provenance.get(key, "?")) for key in ("device", "seed", "samples"))),
         (_("Digest of the input"), provenance.get("case_sha256", "?")),
         (_("Report made"), datetime.now().strftime("%Y-%m-%d %H:%M")),
     ]
-    return [[name, str(value)] for name, value in told]
+    return [[name, str(value)] for name, value in told if value]
 
 
 def _band_note(dose_node: Any) -> str:

@@ -37,7 +37,7 @@ from .PythonPackages import PackagesProtocol, PythonPackages
 from .ResultNodes import RunRequest
 from .ResultsSection import ResultsSection
 from .RunState import RunState, state_label, time_left_in_words
-from .Section import PanelView, Section
+from .Section import PanelView, Section, say
 from .SegmentMeasures import SegmentMeasures
 from .SegmentRoles import SegmentRow, segment_rows
 from .Staleness import Staleness
@@ -96,6 +96,7 @@ class Panel(VTKObservationMixin):
         self.run.progressed.connect(self._on_progressed)
         self.run.finished.connect(self._on_finished)
         self.run.stopped.connect(self._on_stopped)
+        self.run.late_figure.changed.connect(self._show_deliverability)
         self._connect_widgets()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
@@ -190,6 +191,7 @@ class Panel(VTKObservationMixin):
 
     def _on_node_removed(self, _caller: Any, _event: Any) -> None:
         if not slicer.mrmlScene.IsClosing():
+            self.run.late_figure.forget_removed()
             self._update_soon()
 
     # From the widgets to the parameter node
@@ -264,6 +266,10 @@ class Panel(VTKObservationMixin):
         self.goals.show(self.parameters.goals if self.parameters else None)
         self.ui.showChartButton.enabled = chart_of(dose) is not None
         self.ui.provenanceLabel.text = _provenance_in_words(provenance_of(dose))
+        self._show_deliverability()
+
+    def _show_deliverability(self) -> None:
+        say(self.ui.deliverabilityLabel, self.run.late_figure.sentence(self.parameters.dose if self.parameters else None))
 
     def _show_button(self) -> None:
         label = state_label(self.run.machine.state)
