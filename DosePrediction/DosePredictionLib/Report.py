@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,14 @@ table { border-collapse: collapse; } td, th { padding: 1px 5px; text-align: left
 """
 
 
-def report_html(dose_node: Any, goals_node: Any) -> str:
-    """The report as HTML with its pictures inside."""
-    pictures = [_image(png, PICTURE_WIDTH) for png in view_pictures()]
+def report_html(dose_node: Any, goals_node: Any) -> Generator[float, None, str]:
+    """The report as HTML with its pictures inside, a picture a step; yields the fraction done."""
+    pictures = []
+    for png in view_pictures():
+        pictures.append(_image(png, PICTURE_WIDTH))
+        yield 0.15 * len(pictures)
     chart = dvh_picture(dose_node)
+    yield 0.9
     provenance = provenance_of(dose_node)
     figures = metrics_of(dose_node)
     columns = [
@@ -60,8 +65,8 @@ def report_html(dose_node: Any, goals_node: Any) -> str:
     return f"<!DOCTYPE html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def write_pdf(path: Path, text: str) -> None:
-    """Print the report into a PDF file, on one page however long it is."""
+def print_pdf(path: Path, text: str) -> Generator[float, None, None]:
+    """Print the report into a PDF file, on one page however long it is; laid out, then printed, each a step."""
     writer = qt.QPdfWriter(str(path))
     writer.setPageSize(qt.QPageSize(qt.QPageSize.A4))
     document = qt.QTextDocument()
@@ -69,6 +74,7 @@ def write_pdf(path: Path, text: str) -> None:
     document.textWidth = PAGE_WIDTH
     height = max(document.size.height(), PAGE_WIDTH * A4_HEIGHT_TO_WIDTH)
     document.pageSize = qt.QSizeF(height / A4_HEIGHT_TO_WIDTH, height)  # the printer scales this page to its own
+    yield 0.5
     print_document = document.print_ if hasattr(document, "print_") else document.print  # the name depends on the binding
     print_document(writer)
 

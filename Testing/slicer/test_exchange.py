@@ -309,6 +309,45 @@ def test_the_report_as_pdf_is_one_page_with_every_picture(section, predicted, tm
     assert len(re.findall(rb"/Subtype\s*/Image\b", content)) >= 5
 
 
+def start_report(section, folder):
+    """Begin to export the report, as PDF too."""
+    ui = section.ui
+    for box in (ui.doseCheckBox, ui.tablesCheckBox, ui.reportCheckBox, ui.pdfCheckBox):
+        box.checked = box.name in ("tablesCheckBox", "reportCheckBox", "pdfCheckBox")
+    ui.exportPathLineEdit.currentPath = str(folder)
+    ui.exportButton.click()
+    assert ui.exportButton.text == "Cancel"
+    assert not folder.exists()
+    return ui
+
+
+def test_the_window_goes_on_while_the_report_is_made_and_a_cancel_leaves_no_file(section, predicted, tmp_path):
+    ui = start_report(section, tmp_path / "out")
+    wait_until(lambda: ui.exchangeProgressBar.value > 20, LONGEST_S)
+    assert ui.exchangeStatusLabel.text == "Writing tables and report…"
+    ui.exportButton.click()
+    assert ui.exchangeStatusLabel.text == "Cancelled."
+    assert ui.exportButton.text == "Expor&t"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_is_deleted_while_its_report_is_made_leaves_no_file(section, predicted, tmp_path):
+    ui = start_report(section, tmp_path / "out")
+    slicer.mrmlScene.RemoveNode(predicted.dose)
+    wait_until(lambda: ui.exportButton.text == "Expor&t", LONGEST_S)
+    assert "was deleted while it was written" in ui.exchangeStatusLabel.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_the_scene_ends_a_report_without_a_file(section, predicted, tmp_path):
+    ui = start_report(section, tmp_path / "out")
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert not section._is_exporting
+    assert ui.exchangeStatusLabel.text == ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_written_is_a_sentence(section, predicted, tmp_path):
     (tmp_path / "taken").write_text("a file")
     export(section, tmp_path / "taken", "tablesCheckBox", "doseCheckBox")
