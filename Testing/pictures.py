@@ -75,6 +75,7 @@ class Photographer:
         self.wait_for(lambda: self.panel.run.machine.is_idle)
         if self.panel.parameters.dose is None or self.panel.parameters.dose is before:
             raise RuntimeError(self.panel.ui.statusLabel.text)
+        self.wait_for(lambda: "computed" not in self.panel.ui.deliverabilityLabel.text)
         return self.panel.parameters.dose
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from dose_prediction.dosimetry import GammaCriteria
 
+from .ChartView import show_chart
 from .ComparisonNodes import CHANGES_ROLE, CHART_ROLE, COLUMNS, PASSING_ATTRIBUTE, REFERENCE_ROLE, SHOWN_ROLE, put_comparison
 from .DisplaySettings import DIFFERENCE, DisplaySettings
 from .DoseComparison import ComparedDoses, ComparisonRequest, compare
@@ -115,9 +115,7 @@ class ComparisonSection:
 
     def _on_chart_clicked(self) -> None:
         parameters = self._view.parameters if self._view is not None else None
-        chart = parameters.node.GetNodeReference(CHART_ROLE) if parameters is not None else None
-        if chart is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        show_chart(parameters.node.GetNodeReference(CHART_ROLE) if parameters is not None else None)
 
     def _take_steps(self, work: StepGenerator, on_done: Any) -> None:
         self._steps = Steps(work, on_done, self._on_error, self._on_fraction)

@@ -7,7 +7,9 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from .ChartView import has_chart_view, show_chart
 from .DisplaySettings import DisplaySettings
+from .DvhTables import chart_of
 from .Fingerprints import Fingerprints
 from .GoingBack import PanelInputs, earlier_inputs, go_to, present_inputs
 from .HistoryTable import HistoryTable
@@ -57,11 +59,13 @@ class HistorySection:
         self.ui.undoButton.enabled = self._is_idle and self._steps is None and self._before is not None
 
     def _choose(self, dose_node: Any) -> None:
-        """Show a result, over the CT that it was made from."""
+        """Show a result, over the CT that it was made from, and its chart where there is a view for it."""
         assert self._parameters is not None
         if dose_node is self._parameters.dose:
             return
         self._parameters.dose = dose_node
+        if has_chart_view():
+            show_chart(chart_of(dose_node))
         ct = dose_node.GetNodeReference(CT_ROLE) or self._parameters.ct
         if ct is not None:
             if self._steps is not None:

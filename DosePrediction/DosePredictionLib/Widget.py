@@ -16,6 +16,7 @@ from dose_prediction.case import DoseGoal
 from .AdvancedSection import AdvancedSection
 from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
+from .ChartView import has_chart_view, show_chart
 from .ComparisonSection import ComparisonSection
 from .CoreWords import translated
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
@@ -96,7 +97,7 @@ class Panel(VTKObservationMixin):
         self.run.progressed.connect(self._on_progressed)
         self.run.finished.connect(self._on_finished)
         self.run.stopped.connect(self._on_stopped)
-        self.run.late_figure.changed.connect(self._show_deliverability)
+        self.run.late_figure.changed.connect(self._show_provenance)
         self._connect_widgets()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
@@ -265,11 +266,12 @@ class Panel(VTKObservationMixin):
         dose = self.parameters.dose if self.parameters else None
         self.goals.show(self.parameters.goals if self.parameters else None)
         self.ui.showChartButton.enabled = chart_of(dose) is not None
-        self.ui.provenanceLabel.text = _provenance_in_words(provenance_of(dose))
-        self._show_deliverability()
+        self._show_provenance()
 
-    def _show_deliverability(self) -> None:
-        say(self.ui.deliverabilityLabel, self.run.late_figure.sentence(self.parameters.dose if self.parameters else None))
+    def _show_provenance(self) -> None:
+        dose = self.parameters.dose if self.parameters else None
+        say(self.ui.deliverabilityLabel, self.run.late_figure.sentence(dose))
+        self.ui.provenanceLabel.text = _provenance_in_words(provenance_of(dose))
 
     def _show_button(self) -> None:
         label = state_label(self.run.machine.state)
@@ -361,7 +363,7 @@ class Panel(VTKObservationMixin):
 
     def _on_finished(self, dose_node: Any) -> None:
         self._update()
-        if self._is_first_result or _has_chart_view():
+        if self._is_first_result or has_chart_view():
             self._on_show_chart_clicked()
         if self._unguided is not None:
             self.comparison.compare_with(self._unguided)
@@ -372,21 +374,13 @@ class Panel(VTKObservationMixin):
         self._show_status(sentence)
 
     def _on_show_chart_clicked(self) -> None:
-        chart = chart_of(self.parameters.dose) if self.parameters else None
-        if chart is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        show_chart(chart_of(self.parameters.dose) if self.parameters else None)
 
     def _show_status(self, text: str) -> None:
         self.ui.statusLabel.text = text
 
 
 SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified", "SourceRepresentationModified")
-
-
-def _has_chart_view() -> bool:
-    """True where the layout that the user has chosen shows a chart."""
-    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
-    return bool(slicer.modules.plots.logic().GetLayoutWithPlot(layout) == layout)
 
 
 def _event_id(observed: Any, name: str) -> Any:

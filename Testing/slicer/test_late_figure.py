@@ -56,6 +56,7 @@ def test_the_figure_is_filled_in_and_stored_with_the_result_when_it_comes(awaiti
     dose = awaiting.panel.parameters.dose
     worker.tell_figure(stage_seconds={"Fitting the beams": 2.0})
     assert said(awaiting) == TOLD
+    assert "2.0 s" in awaiting.ui.provenanceLabel.text
     assert provenance_of(dose) == {"deliverability": {"mean_gy": 0.6, "p99_gy": 4.7}, "stage_seconds": {"Fitting the beams": 2.0}}
     assert TOLD in result_of(report_html(dose, awaiting.panel.parameters.goals))
 
