@@ -136,6 +136,13 @@ def test_lines_are_seen_in_the_slice_in_the_colours_of_the_table_and_go_with_the
     assert near.sum() == 0
 
 
+def test_the_legend_stands_on_the_right_above_the_names_of_the_volumes(seen):
+    at_the_edge = red_picture()[:, 280:]  # the patient does not reach there
+    coloured = np.flatnonzero((at_the_edge.max(axis=-1) - at_the_edge.min(axis=-1) > 60).any(axis=1))
+    assert len(coloured) > 100
+    assert coloured[0] > 60 and coloured[-1] < 300 - 35  # two lines of names are 30 pixels high
+
+
 def test_surfaces_are_drawn_in_3d_where_they_are_wanted(seen):
     assert not model().GetDisplayNode().GetVisibility3D()
     seen.find("surfacesCheckBox").checked = True
