@@ -12,6 +12,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from dose_prediction.case import RoleKind
 from dose_prediction.case.beam_notation import describe
 
 from .CoreWords import translated
@@ -22,7 +23,8 @@ from .GoalsTable import COLUMNS, OUTCOME_LOOKS
 from .LateFigure import deliverability_in_words
 from .MetricsTable import FIGURES
 from .ResultTables import Table, cells_of
-from .RunInputs import CT_ROLE, beams_of
+from .RunInputs import CT_ROLE, beams_of, inputs_of
+from .SegmentRoles import dose_gy_of
 from .ViewPictures import dvh_picture, view_pictures
 
 PICTURE_WIDTH, CHART_WIDTH = 170, 690  # pixels on the page
@@ -84,8 +86,9 @@ def _particulars(dose_node: Any, provenance: dict[str, Any]) -> Table:
     ct_node, beams = dose_node.GetNodeReference(CT_ROLE), beams_of(dose_node)
     told = [
         (_("CT"), ct_node.GetName() if ct_node is not None else ""),
-        (_("Prescription"), f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"),
+        (_("Prescription"), _prescription(dose_node, provenance)),
         (_("Beams"), "; ".join(describe(beam) for beam in beams)),
+        (_("Asked for"), "; ".join(provenance.get("goals", []))),
         (_("Deliverability"), deliverability_in_words(provenance)),
         (_("Model"), f"{provenance.get('model_version', '?')} (SHA-256 {str(provenance.get('model_sha256', '?'))[:16]}…)"),
         (_("Software"), provenance.get("product", "?")),
@@ -94,6 +97,15 @@ def _particulars(dose_node: Any, provenance: dict[str, Any]) -> Table:
         (_("Report made"), datetime.now().strftime("%Y-%m-%d %H:%M")),
     ]
     return [[name, str(value)] for name, value in told if value]
+
+
+def _prescription(dose_node: Any, provenance: dict[str, Any]) -> str:
+    """The dose of every target, the highest first, and the fractions where they were given."""
+    inputs = inputs_of(dose_node)
+    targets = [one for one in inputs.structures.values() if one.kind == RoleKind.TARGET.value] if inputs is not None else []
+    targets.sort(key=lambda one: -(dose_gy_of(one.prescription) or 0.0))
+    told = ", ".join(f"{one.name} {one.prescription} Gy" for one in targets) or f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"
+    return _("{doses} in {count} fractions").format(doses=told, count=provenance["fractions"]) if "fractions" in provenance else told
 
 
 def _band_note(dose_node: Any) -> str:

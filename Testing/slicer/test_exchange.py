@@ -224,13 +224,13 @@ def test_what_only_slicerrt_can_read_is_loaded_and_the_reason_told(user, section
     assert "could not be read" in told and "holds no structure set" in told
 
 
-def predict(user, worker, masks):
+def predict(user, worker, masks, **provenance):
     """Press Predict and let the worker answer with a dose."""
     user.press()
     user.wait_for(lambda: worker.names == ["predict"])
     dose = np.where(masks["BODY"], 20.0, 0.0).astype(np.float32)
     dose[masks["PTV_6000"]] = 60.0
-    worker.answer(dose, model_version="1.0", seed=3, device="cpu", case_sha256="0" * 64, warnings=["A <warning> & more."])
+    worker.answer(dose, model_version="1.0", seed=3, device="cpu", case_sha256="0" * 64, warnings=["A <warning> & more."], **provenance)
     user.wait_until_idle()
     slicer.app.processEvents()
 
@@ -299,6 +299,19 @@ def test_the_report_has_the_beams_and_the_ct_of_the_dose_not_those_that_are_set_
     (name,) = export(section, tmp_path / "out", "reportCheckBox")
     text = (tmp_path / "out" / name).read_text(encoding="utf-8")
     assert "gantry 40°" in text and "gantry 77°" not in text
+
+
+def test_the_report_tells_the_dose_of_every_target_its_fractions_and_what_was_asked_for(user, section, patient, worker, masks, tmp_path):
+    user.select(patient)
+    user.choose_role("couch marker", "Target")
+    user.type_prescription("couch marker", "54,5")
+    user.find("fractionsSpinBox").value = 30
+    predict(user, worker, masks, goals=["Parotid_L mean <= 20 Gy"])
+    user.panel.parameters.fractions = 25  # of the next prediction
+    (name,) = export(section, tmp_path / "out", "reportCheckBox")
+    text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+    assert "PTV_6000 60 Gy, couch marker 54,5 Gy in 30 fractions" in text
+    assert "Parotid_L mean &lt;= 20 Gy" in text
 
 
 def test_the_report_as_pdf_is_one_page_with_every_picture(section, predicted, tmp_path):
