@@ -96,6 +96,8 @@ class ExchangeSection(VTKObservationMixin):
             reasons.append(_("Choose a folder to write into."))
         if not any(box.checked for box in self._boxes):
             reasons.append(_("Tick what is to be written."))
+        if self._view is not None and self._view.is_figure_awaited and (self.ui.reportCheckBox.checked or self.ui.pdfCheckBox.checked):
+            reasons.append(_("Wait until what the beams cannot do of the dose is computed, or leave the report out."))
         return reasons + self._busy(self._importer.is_running)
 
     @property

@@ -73,13 +73,16 @@ class LateFigure:
         if self._dose_id and slicer.mrmlScene.GetNodeByID(self._dose_id) is None:
             self.forget()
 
+    def is_awaited_for(self, dose_node: Any) -> bool:
+        """True while the figure of this dose may still come."""
+        return self.state is FigureState.AWAITED and dose_node is not None and dose_node.GetID() == self._dose_id
+
     def sentence(self, dose_node: Any) -> str:
         """What is to be said of the figure of any dose; nothing of one that was not predicted."""
-        if dose_node is not None and dose_node.GetID() == self._dose_id:
-            if self.state is FigureState.AWAITED:
-                return _("What these beams cannot do of it is still being computed…")
-            if self.state is FigureState.MISSING:
-                return _("What these beams cannot do of it is not known: {reason}").format(reason=self._reason)
+        if self.is_awaited_for(dose_node):
+            return _("What these beams cannot do of it is still being computed…")
+        if self.state is FigureState.MISSING and dose_node is not None and dose_node.GetID() == self._dose_id:
+            return _("What these beams cannot do of it is not known: {reason}").format(reason=self._reason)
         return deliverability_in_words(provenance_of(dose_node))
 
     def _on_fitted(self, event: dict[str, Any]) -> None:

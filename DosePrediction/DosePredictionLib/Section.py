@@ -28,6 +28,7 @@ class PanelView:
     parameters: Parameters | None
     rows: tuple[SegmentRow, ...]
     is_idle: bool
+    is_figure_awaited: bool
     measures: Mapping[str, SegmentMeasure]
     targets_mm: NDArray[np.float64] | None
 

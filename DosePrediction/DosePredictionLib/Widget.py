@@ -97,7 +97,7 @@ class Panel(VTKObservationMixin):
         self.run.progressed.connect(self._on_progressed)
         self.run.finished.connect(self._on_finished)
         self.run.stopped.connect(self._on_stopped)
-        self.run.late_figure.changed.connect(self._show_provenance)
+        self.run.late_figure.changed.connect(self._update_soon)
         self._connect_widgets()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
@@ -250,7 +250,9 @@ class Panel(VTKObservationMixin):
                 self._measures.stop()
             self._show_results()
             self._show_button()
-            view = PanelView(parameters, self._rows, self.run.machine.is_idle, self._measures.found, self._measures.targets_mm)
+            is_figure_awaited = parameters is not None and self.run.late_figure.is_awaited_for(parameters.dose)
+            measures = self._measures.found, self._measures.targets_mm
+            view = PanelView(parameters, self._rows, self.run.machine.is_idle, is_figure_awaited, *measures)
             for section in self.sections:
                 section.show(view)
         finally:
@@ -266,10 +268,6 @@ class Panel(VTKObservationMixin):
         dose = self.parameters.dose if self.parameters else None
         self.goals.show(self.parameters.goals if self.parameters else None)
         self.ui.showChartButton.enabled = chart_of(dose) is not None
-        self._show_provenance()
-
-    def _show_provenance(self) -> None:
-        dose = self.parameters.dose if self.parameters else None
         say(self.ui.deliverabilityLabel, self.run.late_figure.sentence(dose))
         self.ui.provenanceLabel.text = _provenance_in_words(provenance_of(dose))
 

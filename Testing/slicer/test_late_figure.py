@@ -61,6 +61,18 @@ def test_the_figure_is_filled_in_and_stored_with_the_result_when_it_comes(awaiti
     assert TOLD in result_of(report_html(dose, awaiting.panel.parameters.goals))
 
 
+def test_a_report_waits_for_the_figure_and_the_dose_does_not(awaiting, worker, tmp_path):
+    export = awaiting.find("exportButton")
+    awaiting.find("exportPathLineEdit").currentPath = str(tmp_path)
+    assert not export.enabled
+    assert export.toolTip == "Wait until what the beams cannot do of the dose is computed, or leave the report out."
+    awaiting.find("reportCheckBox").checked = False
+    assert export.enabled
+    awaiting.find("reportCheckBox").checked = True
+    worker.tell_figure()
+    assert awaiting.find("exportButton").enabled
+
+
 def test_a_figure_that_comes_before_the_dose_is_in_the_scene_is_stored_with_it(user, patient, worker, masks):
     user.select(patient)
     start(user, worker)
