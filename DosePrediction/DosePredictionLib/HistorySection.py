@@ -40,6 +40,9 @@ class HistorySection:
 
     def show(self, view: PanelView) -> None:
         self._parameters = view.parameters
+        if view.is_closing:
+            self.clean_up()
+            say(self.ui.historyLabel, "")
         self.table.show(results() if view.parameters else [], view.parameters.dose if view.parameters else None)
         if self._before is not None and not _is_there(self._before):
             self._before = None
@@ -49,7 +52,7 @@ class HistorySection:
     def clean_up(self) -> None:
         if self._steps is not None:
             self._steps.stop()
-        self._before = None
+        self._steps = self._before = None
 
     def _show_buttons(self) -> None:
         dose = self._parameters.dose if self._parameters is not None else None

@@ -252,7 +252,8 @@ class Panel(VTKObservationMixin):
             self._show_button()
             is_figure_awaited = parameters is not None and self.run.late_figure.is_awaited_for(parameters.dose)
             measures = self._measures.found, self._measures.targets_mm
-            view = PanelView(parameters, self._rows, self.run.machine.is_idle, is_figure_awaited, *measures)
+            states = self.run.machine.is_idle, is_figure_awaited, bool(slicer.mrmlScene.IsClosing())
+            view = PanelView(parameters, self._rows, *states, *measures)
             for section in self.sections:
                 section.show(view)
         finally:
