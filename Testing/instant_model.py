@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,14 +20,25 @@ class InstantModel:
     their organs from 10 Gy to the limit.
 
     `fail_on` names cases that end in an error, `load_error` is raised when the model is loaded.  With `hold`, a prediction stays in its first step
-    until `hold` is set; `holding` tells that it got there.
+    until `hold` is set; `holding` tells that it got there.  `hold_fit` and `fitting` are the same for the fit of the beams, which comes after the
+    dose; `fit_error` ends it.
     """
 
-    def __init__(self, fail_on: dict[str, Exception] | None = None, load_error: Exception | None = None, hold: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        fail_on: dict[str, Exception] | None = None,
+        load_error: Exception | None = None,
+        hold: threading.Event | None = None,
+        hold_fit: threading.Event | None = None,
+        fit_error: Exception | None = None,
+    ) -> None:
         self.fail_on = fail_on or {}
         self.load_error = load_error
         self.hold = hold
         self.holding = threading.Event()
+        self.hold_fit = hold_fit
+        self.fitting = threading.Event()
+        self.fit_error = fit_error
         self.loads = 0
         self.cancels_seen = 0
 
@@ -47,6 +59,7 @@ class InstantModel:
         goals: Sequence[DoseGoal] = (),
         is_deliverable: bool = False,
         on_progress: Callable[[Progress], None] | None,
+        on_dose: Callable[[Prediction], None] | None = None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
         if case.name in self.fail_on:
@@ -67,6 +80,23 @@ class InstantModel:
         changes = tuple(MetricChange(goal.organ, goal.organ, "Dmean", 10.0, goal.limit_gy) for goal in goals)
         asked = [str(goal) for goal in goals]
         product, seconds = f"DosePrediction {__version__}", {"Physics prior": 0.1}
-        gap = Deliverability(0.5, 2.0)
-        provenance = Provenance(product, "test", self.model_sha256, seed, samples, 1, device, "float32", case.digest, asked, seconds, (), False, gap)
-        return Prediction(dose, dose * 0.9, plans, spread, provenance, changes)
+        provenance = Provenance(
+            product, "test", self.model_sha256, seed, samples, 1, device, "float32", case.digest, asked, seconds, (), is_deliverable
+        )
+        fitted = replace(provenance, deliverability=Deliverability(0.5, 2.0))
+        prediction = Prediction(dose, dose * 0.9, plans, spread, fitted if is_deliverable else provenance, changes)
+        if on_dose is not None:
+            on_dose(prediction)
+        self._fit(is_cancelled)
+        return replace(prediction, provenance=fitted)
+
+    def _fit(self, is_cancelled: Callable[[], bool] | None) -> None:
+        if self.fit_error is not None:
+            raise self.fit_error
+        if self.hold_fit is None:
+            return
+        self.fitting.set()
+        while not self.hold_fit.wait(0.01):
+            if is_cancelled is not None and is_cancelled():
+                self.cancels_seen += 1
+                raise Cancelled("Cancelled during: Fitting the beams.")

@@ -75,6 +75,7 @@ class Photographer:
         self.wait_for(lambda: self.panel.run.machine.is_idle)
         if self.panel.parameters.dose is None or self.panel.parameters.dose is before:
             raise RuntimeError(self.panel.ui.statusLabel.text)
+        self.wait_for(lambda: not self.panel.run.late_figure.is_awaited_for(self.panel.parameters.dose))
         return self.panel.parameters.dose
 
 

@@ -8,8 +8,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from dose_prediction.case import CaseError
 from dose_prediction.dosimetry import GammaCriteria
 
+from .ChartView import show_chart
 from .ComparisonNodes import CHANGES_ROLE, CHART_ROLE, COLUMNS, PASSING_ATTRIBUTE, REFERENCE_ROLE, SHOWN_ROLE, put_comparison
 from .DisplaySettings import DIFFERENCE, DisplaySettings
 from .DoseComparison import ComparedDoses, ComparisonRequest, compare
@@ -39,6 +41,8 @@ class ComparisonSection:
 
     def show(self, view: PanelView) -> None:
         self._view = view
+        if view.is_closing:
+            self._stop()
         node = view.parameters.node if view.parameters else None
         changes = node.GetNodeReference(CHANGES_ROLE) if node is not None else None
         self._show_changes(changes)
@@ -92,14 +96,14 @@ class ComparisonSection:
             say(self.ui.comparedLabel, _("Select the CT and the segmentation that the doses belong to."))
             return
         request = ComparisonRequest(parameters.dose, reference, parameters.ct, parameters.segmentation, self._view.rows, criteria)
-        self._take_steps(compare(request), lambda found: self._on_compared(request, found))
+        self._take_steps(compare(request), lambda found: self._on_compared(parameters.node, request, found))
         self._show_button()
 
-    def _on_compared(self, request: ComparisonRequest, found: ComparedDoses) -> None:
-        assert self._view is not None and self._view.parameters is not None
-        node = self._view.parameters.node
-
+    def _on_compared(self, node: Any, request: ComparisonRequest, found: ComparedDoses) -> None:
         def show() -> StepGenerator:
+            for dose in (request.dose, request.reference):
+                if not slicer.mrmlScene.IsNodePresent(dose):
+                    raise CaseError(_("{name} was deleted while it was compared; nothing was added.").format(name=dose.GetName()))
             yield from put_comparison(node, request, found)
             settings = DisplaySettings(node)
             settings.overlay = DIFFERENCE
@@ -115,9 +119,7 @@ class ComparisonSection:
 
     def _on_chart_clicked(self) -> None:
         parameters = self._view.parameters if self._view is not None else None
-        chart = parameters.node.GetNodeReference(CHART_ROLE) if parameters is not None else None
-        if chart is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        show_chart(parameters.node.GetNodeReference(CHART_ROLE) if parameters is not None else None)
 
     def _take_steps(self, work: StepGenerator, on_done: Any) -> None:
         self._steps = Steps(work, on_done, self._on_error, self._on_fraction)

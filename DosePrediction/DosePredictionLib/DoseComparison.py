@@ -18,8 +18,9 @@ from dose_prediction.dosimetry.comparison import metric_changes
 
 from .Background import in_background
 from .DvhTables import Histogram, histogram
-from .SceneReader import grid_of_volume, read_case, scaled, volume_problem
+from .SceneReader import grid_of_volume, read_case, volume_problem
 from .SegmentRoles import SegmentRow
+from .Steps import scaled
 
 # What the panel lists of a target and of an organ.
 TARGET_METRICS = ("D98%", "D95%", "D2%", "Dmean", "V100%")

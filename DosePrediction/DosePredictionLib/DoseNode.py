@@ -74,6 +74,11 @@ def provenance_of(dose_node: Any) -> dict[str, Any]:
     return found
 
 
+def add_to_provenance(dose_node: Any, more: dict[str, Any]) -> None:
+    """Store what became known of a predicted dose later."""
+    dose_node.SetAttribute(PROVENANCE_ATTRIBUTE, json.dumps({**provenance_of(dose_node), **more}))
+
+
 def place_in_study(dose_node: Any, ct_node: Any, segmentation_node: Any) -> int:
     """Put the dose beside the CT in the subject hierarchy, under a study that says Gy; returns the study's item.
 

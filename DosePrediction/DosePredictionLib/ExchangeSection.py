@@ -10,15 +10,12 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from dose_prediction.output_files import OutputError, whole_folder
-from dose_prediction.report import file_stem
-
 from .CoreWords import translated
 from .DicomExport import DicomExport
 from .DicomImport import DicomImport
-from .Report import report_html, write_pdf
-from .ResultTables import write_tables
+from .ResultFiles import WantedFiles, write_result
 from .Section import PanelView, load_section, say
+from .Steps import Steps, sentence_of
 
 
 class ExchangeSection(VTKObservationMixin):
@@ -28,7 +25,10 @@ class ExchangeSection(VTKObservationMixin):
         super().__init__()
         self.ui = load_section(container, "Exchange.ui")
         self._view: PanelView | None = None
-        self._written: list[str] = []  # by the export that is under way
+        self._steps: Steps | None = None
+        # Of the export that is under way: where it writes, and what it has written.
+        self._folder = ""
+        self._written: list[str] = []
         self._importer = importer or DicomImport()
         self._exporter = exporter or DicomExport()
         for line_edit, key in ((self.ui.importPathLineEdit, "ImportFolder"), (self.ui.exportPathLineEdit, "ExportFolder")):
@@ -53,7 +53,7 @@ class ExchangeSection(VTKObservationMixin):
 
     def clean_up(self) -> None:
         self._importer.stop()
-        self._exporter.stop()
+        self._stop_export()
         self.removeObservers()
 
     @property
@@ -65,25 +65,29 @@ class ExchangeSection(VTKObservationMixin):
 
     def _on_scene_start_close(self, _caller: Any, _event: Any) -> None:
         self._importer.stop()
-        self._exporter.stop()
+        self._stop_export()
         say(self.ui.exchangeStatusLabel, "")
 
     def _show_buttons(self) -> None:
         """Each button as its work is: it begins it, cancels it, or says why it cannot begin."""
-        for button, work, label, reasons in (
-            (self.ui.importButton, self._importer, _("&Load study"), self._missing_for_import()),
-            (self.ui.exportButton, self._exporter, _("Expor&t"), self._missing_for_export()),
+        for button, is_running, label, reasons in (
+            (self.ui.importButton, self._importer.is_running, _("&Load study"), self._missing_for_import()),
+            (self.ui.exportButton, self._is_exporting, _("Expor&t"), self._missing_for_export()),
         ):
-            button.text = _("Cancel") if work.is_running else label
-            button.enabled = work.is_running or not reasons
-            button.toolTip = "" if work.is_running else "\n".join(reasons)
-        self.ui.exchangeProgressBar.visible = self._importer.is_running or self._exporter.is_running
+            button.text = _("Cancel") if is_running else label
+            button.enabled = is_running or not reasons
+            button.toolTip = "" if is_running else "\n".join(reasons)
+        self.ui.exchangeProgressBar.visible = self._importer.is_running or self._is_exporting
+
+    @property
+    def _is_exporting(self) -> bool:
+        return self._steps is not None or self._exporter.is_running
 
     def _missing_for_import(self) -> list[str]:
         reasons = [] if self._has_parameters else [_("There is no scene to load into.")]
         if not Path(self.ui.importPathLineEdit.currentPath).is_dir() or not self.ui.importPathLineEdit.currentPath:
             reasons.append(_("Choose the folder of a DICOM study."))
-        return reasons + self._busy(self._exporter)
+        return reasons + self._busy(self._is_exporting)
 
     def _missing_for_export(self) -> list[str]:
         dose = self._view.parameters.dose if self._has_parameters else None
@@ -92,15 +96,17 @@ class ExchangeSection(VTKObservationMixin):
             reasons.append(_("Choose a folder to write into."))
         if not any(box.checked for box in self._boxes):
             reasons.append(_("Tick what is to be written."))
-        return reasons + self._busy(self._importer)
+        if self._view is not None and self._view.is_figure_awaited and (self.ui.reportCheckBox.checked or self.ui.pdfCheckBox.checked):
+            reasons.append(_("Wait until what the beams cannot do of the dose is computed, or leave the report out."))
+        return reasons + self._busy(self._importer.is_running)
 
     @property
     def _has_parameters(self) -> bool:
         return self._view is not None and self._view.parameters is not None
 
-    def _busy(self, other: Any) -> list[str]:
+    def _busy(self, is_other_running: bool) -> list[str]:
         is_predicting = self._view is not None and not self._view.is_idle
-        return [_("Wait until what is under way has ended.")] if other.is_running or is_predicting else []
+        return [_("Wait until what is under way has ended.")] if is_other_running or is_predicting else []
 
     def _on_import_clicked(self) -> None:
         if self._importer.is_running:
@@ -112,36 +118,40 @@ class ExchangeSection(VTKObservationMixin):
         self._show_buttons()
 
     def _on_export_clicked(self) -> None:
-        if self._exporter.is_running:
-            self._exporter.stop()
+        if self._is_exporting:
+            self._stop_export()
             return
         self.ui.exportPathLineEdit.addCurrentPathToHistory()
-        folder = self.ui.exportPathLineEdit.currentPath
-        try:
-            self._written = self._write_tables_and_report(Path(folder))
-        except OutputError as error:
-            self._on_ended(str(error))
+        ui, parameters = self.ui, self._view.parameters
+        wanted = WantedFiles(ui.tablesCheckBox.checked, ui.reportCheckBox.checked, ui.pdfCheckBox.checked)
+        self._folder = ui.exportPathLineEdit.currentPath
+        if wanted == WantedFiles(False, False, False):
+            self._on_files_written([])
             return
+        work = write_result(Path(self._folder), parameters.dose, parameters.goals, wanted)
+        stage = _("Writing tables and report")
+        self._steps = Steps(work, self._on_files_written, self._on_files_failed, lambda fraction: self._on_progressed(stage, fraction))
+        self._show_buttons()
+
+    def _on_files_written(self, names: list[str]) -> None:
+        self._steps, self._written = None, names
         if self.ui.doseCheckBox.checked:
-            self._exporter.start(self._view.parameters, self._view.rows, folder)
+            self._exporter.start(self._view.parameters, self._view.rows, self._folder)
             self._show_buttons()
         else:
             self._on_exported([], "")
 
-    def _write_tables_and_report(self, folder: Path) -> list[str]:
-        parameters = self._view.parameters
-        dose, goals = parameters.dose, parameters.goals
-        written = write_tables(folder, dose, goals) if self.ui.tablesCheckBox.checked else []
-        if self.ui.reportCheckBox.checked or self.ui.pdfCheckBox.checked:
-            text = report_html(dose, goals)
-            with whole_folder(folder) as scratch:
-                stem = f"{file_stem(dose.GetName())}_report"
-                if self.ui.reportCheckBox.checked:
-                    (scratch / f"{stem}.html").write_text(text, encoding="utf-8")
-                if self.ui.pdfCheckBox.checked:
-                    write_pdf(scratch / f"{stem}.pdf", text)
-                written += sorted(path.name for path in scratch.iterdir())
-        return written
+    def _on_files_failed(self, error: Exception) -> None:
+        self._steps = None
+        self._on_ended(sentence_of(error))
+
+    def _stop_export(self) -> None:
+        """Stop whichever part of an export is under way."""
+        if self._steps is not None:
+            self._steps.stop()
+            self._steps = None
+            self._on_ended(_("Cancelled."))
+        self._exporter.stop()
 
     def _on_progressed(self, stage: str, fraction: float) -> None:
         self.ui.exchangeProgressBar.value = round(100 * fraction)
@@ -149,8 +159,8 @@ class ExchangeSection(VTKObservationMixin):
 
     def _on_exported(self, names: list[str], remark: str) -> None:
         names = [*self._written, *names]
-        folder = self.ui.exportPathLineEdit.currentPath
-        self._on_ended(_("Wrote {count} files into {folder}. {remark}").format(count=len(names), folder=folder, remark=remark).strip())
+        told = _("Wrote {count} files into {folder}. {remark}")
+        self._on_ended(told.format(count=len(names), folder=self._folder, remark=remark).strip())
         self.ui.exchangeStatusLabel.toolTip = "\n".join(names)
 
     def _on_ended(self, sentence: str) -> None:

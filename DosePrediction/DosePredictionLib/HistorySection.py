@@ -7,7 +7,9 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from .ChartView import has_chart_view, show_chart
 from .DisplaySettings import DisplaySettings
+from .DvhTables import chart_of
 from .Fingerprints import Fingerprints
 from .GoingBack import PanelInputs, earlier_inputs, go_to, present_inputs
 from .HistoryTable import HistoryTable
@@ -38,6 +40,9 @@ class HistorySection:
 
     def show(self, view: PanelView) -> None:
         self._parameters = view.parameters
+        if view.is_closing:
+            self.clean_up()
+            say(self.ui.historyLabel, "")
         self.table.show(results() if view.parameters else [], view.parameters.dose if view.parameters else None)
         if self._before is not None and not _is_there(self._before):
             self._before = None
@@ -47,7 +52,7 @@ class HistorySection:
     def clean_up(self) -> None:
         if self._steps is not None:
             self._steps.stop()
-        self._before = None
+        self._steps = self._before = None
 
     def _show_buttons(self) -> None:
         dose = self._parameters.dose if self._parameters is not None else None
@@ -57,11 +62,13 @@ class HistorySection:
         self.ui.undoButton.enabled = self._is_idle and self._steps is None and self._before is not None
 
     def _choose(self, dose_node: Any) -> None:
-        """Show a result, over the CT that it was made from."""
+        """Show a result, over the CT that it was made from, and its chart where there is a view for it."""
         assert self._parameters is not None
         if dose_node is self._parameters.dose:
             return
         self._parameters.dose = dose_node
+        if has_chart_view():
+            show_chart(chart_of(dose_node))
         ct = dose_node.GetNodeReference(CT_ROLE) or self._parameters.ct
         if ct is not None:
             if self._steps is not None:

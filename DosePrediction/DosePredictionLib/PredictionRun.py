@@ -16,6 +16,7 @@ from dose_prediction.case import PlanCase
 from dose_prediction.case_files import write_case_in_steps
 
 from .Fingerprints import Fingerprints
+from .LateFigure import LateFigure
 from .ResultNodes import JudgedDose, RunRequest, judge, show
 from .RunInputs import RunInputs, forget_unused_contours, keep_inputs, read_contours, read_inputs
 from .RunState import RunState, RunStateMachine, state_label
@@ -41,6 +42,7 @@ class PredictionRun:
         self.progressed = Signal()
         self.finished = Signal()
         self.stopped = Signal()
+        self.late_figure = LateFigure(worker)
         self._worker = worker
         self._fingerprints = fingerprints
         self._request: RunRequest | None = None
@@ -81,6 +83,7 @@ class PredictionRun:
             self._worker.kill()
         if not self.machine.is_idle:
             self._end(_("Cancelled."))
+        self.late_figure.forget()
 
     def _prepare(self, request: RunRequest) -> Generator[float, None, PlanCase]:
         self._inputs = yield from read_inputs(request, self._fingerprints)
@@ -96,6 +99,7 @@ class PredictionRun:
         self._case = case
         self.machine.move_to(RunState.STARTING)
         self._report(state_label(RunState.STARTING).status, 0.0)
+        self.late_figure.forget()  # of the dose before: the worker must not go on with it
         request = self._request
         paths = str(self._folder / "case.npz"), str(self._folder / "result")
         self._worker.predict(*paths, request.samples, request.seed, request.device, request.wishes)
@@ -111,6 +115,7 @@ class PredictionRun:
             self._end(_("Cancelled."))
         elif self.machine.state in (RunState.STARTING, RunState.RUNNING):
             assert self._request is not None and self._case is not None
+            self.late_figure.expect(event)
             self.machine.move_to(RunState.JUDGING)
             self._take_steps(judge(self._request, self._case, event), self._on_judged)
 
@@ -124,6 +129,7 @@ class PredictionRun:
         keep_inputs(dose_node, self._inputs, self._contours, self._request)
         forget_unused_contours()  # of the result that this one took the place of
         self._clear()
+        self.late_figure.belongs_to(dose_node)
         self.machine.move_to(RunState.IDLE)
         self.finished.emit(dose_node)
 
@@ -155,6 +161,8 @@ class PredictionRun:
         self._end(sentence_of(error, _("The prediction failed: {error}. See the error log; the scene is unchanged.")))
 
     def _end(self, sentence: str) -> None:
+        if self.machine.state in (RunState.JUDGING, RunState.SHOWING):
+            self.late_figure.forget()  # of a dose that will not be shown
         self._clear()
         self.machine.move_to(RunState.IDLE)
         self.stopped.emit(sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from dose_prediction.case import RoleKind
 from dose_prediction.case.beam_notation import describe
 
 from .CoreWords import translated
@@ -18,9 +20,11 @@ from .DoseNode import PRESCRIPTION_ATTRIBUTE, provenance_of
 from .DvhBands import bands_in
 from .DvhTables import chart_of, metrics_of
 from .GoalsTable import COLUMNS, OUTCOME_LOOKS
+from .LateFigure import deliverability_in_words
 from .MetricsTable import FIGURES
 from .ResultTables import Table, cells_of
-from .RunInputs import CT_ROLE, beams_of
+from .RunInputs import CT_ROLE, beams_of, inputs_of
+from .SegmentRoles import dose_gy_of
 from .ViewPictures import dvh_picture, view_pictures
 
 PICTURE_WIDTH, CHART_WIDTH = 170, 690  # pixels on the page
@@ -35,10 +39,14 @@ table { border-collapse: collapse; } td, th { padding: 1px 5px; text-align: left
 """
 
 
-def report_html(dose_node: Any, goals_node: Any) -> str:
-    """The report as HTML with its pictures inside."""
-    pictures = [_image(png, PICTURE_WIDTH) for png in view_pictures()]
+def report_html(dose_node: Any, goals_node: Any) -> Generator[float, None, str]:
+    """The report as HTML with its pictures inside, a picture a step; yields the fraction done."""
+    pictures = []
+    for png in view_pictures():
+        pictures.append(_image(png, PICTURE_WIDTH))
+        yield 0.15 * len(pictures)
     chart = dvh_picture(dose_node)
+    yield 0.9
     provenance = provenance_of(dose_node)
     figures = metrics_of(dose_node)
     columns = [
@@ -59,8 +67,8 @@ def report_html(dose_node: Any, goals_node: Any) -> str:
     return f"<!DOCTYPE html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def write_pdf(path: Path, text: str) -> None:
-    """Print the report into a PDF file, on one page however long it is."""
+def print_pdf(path: Path, text: str) -> Generator[float, None, None]:
+    """Print the report into a PDF file, on one page however long it is; laid out, then printed, each a step."""
     writer = qt.QPdfWriter(str(path))
     writer.setPageSize(qt.QPageSize(qt.QPageSize.A4))
     document = qt.QTextDocument()
@@ -68,6 +76,7 @@ def write_pdf(path: Path, text: str) -> None:
     document.textWidth = PAGE_WIDTH
     height = max(document.size.height(), PAGE_WIDTH * A4_HEIGHT_TO_WIDTH)
     document.pageSize = qt.QSizeF(height / A4_HEIGHT_TO_WIDTH, height)  # the printer scales this page to its own
+    yield 0.5
     print_document = document.print_ if hasattr(document, "print_") else document.print  # the name depends on the binding
     print_document(writer)
 
@@ -77,15 +86,26 @@ def _particulars(dose_node: Any, provenance: dict[str, Any]) -> Table:
     ct_node, beams = dose_node.GetNodeReference(CT_ROLE), beams_of(dose_node)
     told = [
         (_("CT"), ct_node.GetName() if ct_node is not None else ""),
-        (_("Prescription"), f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"),
+        (_("Prescription"), _prescription(dose_node, provenance)),
         (_("Beams"), "; ".join(describe(beam) for beam in beams)),
+        (_("Asked for"), "; ".join(provenance.get("goals", []))),
+        (_("Deliverability"), deliverability_in_words(provenance)),
         (_("Model"), f"{provenance.get('model_version', '?')} (SHA-256 {str(provenance.get('model_sha256', '?'))[:16]}…)"),
         (_("Software"), provenance.get("product", "?")),
         (_("Device, seed, samples"), ", ".join(str(provenance.get(key, "?")) for key in ("device", "seed", "samples"))),
         (_("Digest of the input"), provenance.get("case_sha256", "?")),
         (_("Report made"), datetime.now().strftime("%Y-%m-%d %H:%M")),
     ]
-    return [[name, str(value)] for name, value in told]
+    return [[name, str(value)] for name, value in told if value]
+
+
+def _prescription(dose_node: Any, provenance: dict[str, Any]) -> str:
+    """The dose of every target, the highest first, and the fractions where they were given."""
+    inputs = inputs_of(dose_node)
+    targets = [one for one in inputs.structures.values() if one.kind == RoleKind.TARGET.value] if inputs is not None else []
+    targets.sort(key=lambda one: -(dose_gy_of(one.prescription) or 0.0))
+    told = ", ".join(f"{one.name} {one.prescription} Gy" for one in targets) or f"{dose_node.GetAttribute(PRESCRIPTION_ATTRIBUTE) or '?'} Gy"
+    return _("{doses} in {count} fractions").format(doses=told, count=provenance["fractions"]) if "fractions" in provenance else told
 
 
 def _band_note(dose_node: Any) -> str:

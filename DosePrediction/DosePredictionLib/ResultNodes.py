@@ -48,6 +48,7 @@ class RunRequest:
     is_automatic: bool = False
     isocentre_mm: Point | None = None
     goal_set: GoalSet = NO_GOALS
+    model_folder: str = ""
     wishes: tuple[DoseGoal, ...] = ()
 
     @classmethod
@@ -65,6 +66,7 @@ class RunRequest:
             is_automatic,
             parameters.isocentre_mm,
             parameters.plan_goals.goal_set,
+            parameters.model_folder,
         )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
-from dose_prediction.output_files import whole_file, whole_folder
 from dose_prediction.report import file_stem, write_dvh_csv
 
 from .DvhTables import DVH_ATTRIBUTE, chart_of
@@ -40,18 +39,16 @@ def dvh_curve(series: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return slicer.util.arrayFromTableColumn(series.GetTableNode(), "Dose"), slicer.util.arrayFromTableColumn(series.GetTableNode(), "Volume")
 
 
-def write_tables(folder: Path, dose_node: Any, goals_node: Any) -> list[str]:
-    """Write `<dose>_dvh.csv` and `<dose>_goals.csv`, both or neither; returns their names.  Raises OutputError."""
+def write_tables(folder: Path, dose_node: Any, goals_node: Any) -> None:
+    """Write `<dose>_dvh.csv` and `<dose>_goals.csv` into a folder that is there."""
     stem = file_stem(dose_node.GetName())
     series = dvh_series(dose_node)
-    with whole_folder(folder) as scratch:
-        if series:
-            axis_gy, _volume = dvh_curve(series[0])
-            write_dvh_csv(scratch / f"{stem}_dvh.csv", axis_gy, {one.GetName(): dvh_curve(one)[1] for one in series})
-        if goals_node is not None:
-            with whole_file(scratch / f"{stem}_goals.csv") as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(cells_of(goals_node))
-        return sorted(path.name for path in scratch.iterdir())
+    if series:
+        axis_gy, _volume = dvh_curve(series[0])
+        write_dvh_csv(folder / f"{stem}_dvh.csv", axis_gy, {one.GetName(): dvh_curve(one)[1] for one in series})
+    if goals_node is not None:
+        with (folder / f"{stem}_goals.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(cells_of(goals_node))
 
 
 def _text(value: Any) -> str:

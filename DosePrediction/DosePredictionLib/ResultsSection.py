@@ -43,6 +43,8 @@ class ResultsSection:
 
     def show(self, view: PanelView) -> None:
         self._view, self._parameters = view, view.parameters
+        if view.is_closing:
+            self.clean_up()
         dose = view.parameters.dose if view.parameters else None
         self.metrics.show(metrics_of(dose))
         self.ui.displayWidget.enabled = dose is not None
@@ -63,6 +65,7 @@ class ResultsSection:
     def clean_up(self) -> None:
         if self._steps is not None:
             self._steps.stop()
+            self._steps = None
 
     def _on_display_changed(self) -> None:
         if self._is_updating or self._parameters is None:

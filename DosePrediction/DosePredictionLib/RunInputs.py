@@ -71,6 +71,8 @@ def read_inputs(request: RunRequest, fingerprints: Fingerprints) -> Generator[fl
     settings = {field.name: repr(getattr(request, field.name)) for field in fields(request) if field.name not in NO_SETTINGS}
     if not request.samples:
         del settings["seed"]  # only samples are drawn by chance
+    if not request.model_folder:
+        del settings["model_folder"]  # the released model needs no mention
     node = request.parameters.node
     parameters = {name: node.GetParameter(name) for name in node.GetParameterNames()}
     return RunInputs(ct, structures, settings, parameters, request.segmentation.GetAttribute(ROLES_ATTRIBUTE) or "")
@@ -125,6 +127,7 @@ def what_changed(before: RunInputs, now: RunInputs) -> tuple[str, ...]:
         "samples": _("the number of samples"),
         "seed": _("the seed"),
         "goal_set": _("the clinical goals"),
+        "model_folder": _("the model"),
     }
     for name in {**before.settings, **now.settings}:
         if before.settings.get(name) != now.settings.get(name):

@@ -17,6 +17,7 @@ from dose_prediction.case import Arc, Beam, CaseError, Grid, PlanCase, RoleKind,
 from .ContourMasks import contours_of, fill, is_flat_in, lattice_around
 from .ContourStore import BINARY_LABELMAP
 from .SegmentRoles import SegmentRow
+from .Steps import scaled
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 CLOSED_SURFACE = "Closed surface"
@@ -85,16 +86,6 @@ def read_case(
         structures.append(Structure(row.name, row.role, mask))
         yield 0.1 + 0.8 * (number + 1) / len(used)
     return PlanCase(ct_node.GetName(), grid, ct_hu, tuple(structures), beams, isocentre_mm)
-
-
-def scaled(steps: Generator[float, None, Any], begins: float, part: float) -> Generator[float, None, Any]:
-    """The steps, their fractions as a part of a larger work."""
-    while True:
-        try:
-            fraction = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield begins + part * fraction
 
 
 def segment_mask(segmentation_node: Any, row: SegmentRow, grid: Grid) -> Generator[float, None, NDArray[np.bool_]]:

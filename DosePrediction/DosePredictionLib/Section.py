@@ -28,6 +28,8 @@ class PanelView:
     parameters: Parameters | None
     rows: tuple[SegmentRow, ...]
     is_idle: bool
+    is_figure_awaited: bool
+    is_closing: bool  # the scene: work that is under way must not reach its nodes any more
     measures: Mapping[str, SegmentMeasure]
     targets_mm: NDArray[np.float64] | None
 

@@ -33,7 +33,7 @@ class SegmentRow:
             return ""
         if not self.prescription:
             return _("Target {name} has no prescription; enter its dose in Gy.").format(name=self.name)
-        dose_gy = _number(self.prescription)
+        dose_gy = dose_gy_of(self.prescription)
         if dose_gy is None or not 0 < dose_gy <= MAX_PRESCRIPTION_GY:
             sentence = _("Prescription of {name} is {text}; enter a dose in Gy above 0 and at most {limit}.")
             return sentence.format(name=self.name, text=self.prescription, limit=f"{MAX_PRESCRIPTION_GY:g}")
@@ -43,7 +43,7 @@ class SegmentRow:
     def role(self) -> Role:
         """The role for the plan; a target whose prescription has a problem comes without one."""
         if self.kind is RoleKind.TARGET:
-            return Role(RoleKind.TARGET, self.standard_name, None if self.prescription_problem else _number(self.prescription))
+            return Role(RoleKind.TARGET, self.standard_name, None if self.prescription_problem else dose_gy_of(self.prescription))
         return Role(self.kind, self.standard_name)
 
 
@@ -82,7 +82,8 @@ def _corrections(segmentation_node: Any) -> dict[str, dict[str, str]]:
     return found
 
 
-def _number(text: str) -> float | None:
+def dose_gy_of(text: str) -> float | None:
+    """The dose that a user has typed, with a decimal point or comma; None if it is no number."""
     try:
         return float(text.replace(",", "."))
     except ValueError:

@@ -10,6 +10,8 @@ from slicer.i18n import tr as _
 WASH_OPACITY = 0.5
 # The display spans 0 to 110 % of the prescription: one label every 10 %, the prescription among them.
 DOSE_LABELS = 12
+# In parts of a view, the position of the room that is left: on the right, above the lines with the names of the volumes, which may be long.
+LEGEND_SIZE, LEGEND_POSITION = (0.12, 0.6), (0.98, 0.35)
 
 
 def show_overlay(ct_node: Any, overlay_node: Any) -> None:
@@ -37,11 +39,12 @@ def show_legend(volume_node: Any, title: str, label: str, labels: int) -> None:
     legend.SetTitleText(title)
     legend.SetLabelFormat(label)
     legend.SetNumberOfLabels(labels)
-    legend.SetSize(0.12, 0.6)
-    legend.SetPosition(0.98, 0.04)
+    legend.SetSize(*LEGEND_SIZE)
+    legend.SetPosition(*LEGEND_POSITION)
     for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
         text.SetFontSize(14)
         text.SetFontFamilyToArial()
+        text.ShadowOn()  # so that it is read over bone as well
 
 
 def hide_legend(volume_node: Any) -> None:

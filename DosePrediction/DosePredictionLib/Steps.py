@@ -22,6 +22,16 @@ def sentence_of(error: Exception, of_a_fault: str = "") -> str:
     return (of_a_fault or _("Something went wrong: {error}. See the error log.")).format(error=error)
 
 
+def scaled(steps: StepGenerator, begins: float, part: float) -> StepGenerator:
+    """The steps, their fractions as a part of a larger work."""
+    while True:
+        try:
+            fraction = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield begins + part * fraction
+
+
 class Steps:
     """Runs a generator one step at a time, each in its own turn of the event loop.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,14 @@ BAND_OPACITY = 0.18
 GRID, TEXT = qt.QColor(215, 215, 215), qt.QColor(40, 40, 40)
 
 
-def view_pictures() -> list[bytes]:
-    """The slice views and the first 3-D view, as they are now."""
+def view_pictures() -> Iterator[bytes]:
+    """The slice views and the first 3-D view, as each is when its turn comes."""
     manager = slicer.app.layoutManager()
     widgets = [manager.sliceWidget(name) for name in SLICE_VIEWS]
     views = [widget.sliceView() for widget in widgets if widget is not None]
     if manager.threeDViewCount:
         views.append(manager.threeDWidget(0).threeDView())
-    return [png for png in map(_picture_of, views) if png]
+    return filter(None, map(_picture_of, views))
 
 
 def _picture_of(view: Any) -> bytes:

@@ -16,6 +16,7 @@ from dose_prediction.case import DoseGoal
 from .AdvancedSection import AdvancedSection
 from .BeamsSection import BeamsSection
 from .BodySegment import BodySegment
+from .ChartView import has_chart_view, show_chart
 from .ComparisonSection import ComparisonSection
 from .CoreWords import translated
 from .DoseNode import DOSE_VOLUME_ATTRIBUTE, provenance_of
@@ -37,7 +38,7 @@ from .PythonPackages import PackagesProtocol, PythonPackages
 from .ResultNodes import RunRequest
 from .ResultsSection import ResultsSection
 from .RunState import RunState, state_label, time_left_in_words
-from .Section import PanelView, Section
+from .Section import PanelView, Section, say
 from .SegmentMeasures import SegmentMeasures
 from .SegmentRoles import SegmentRow, segment_rows
 from .Staleness import Staleness
@@ -96,6 +97,7 @@ class Panel(VTKObservationMixin):
         self.run.progressed.connect(self._on_progressed)
         self.run.finished.connect(self._on_finished)
         self.run.stopped.connect(self._on_stopped)
+        self.run.late_figure.changed.connect(self._update_soon)
         self._connect_widgets()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
@@ -190,6 +192,7 @@ class Panel(VTKObservationMixin):
 
     def _on_node_removed(self, _caller: Any, _event: Any) -> None:
         if not slicer.mrmlScene.IsClosing():
+            self.run.late_figure.forget_removed()
             self._update_soon()
 
     # From the widgets to the parameter node
@@ -247,7 +250,10 @@ class Panel(VTKObservationMixin):
                 self._measures.stop()
             self._show_results()
             self._show_button()
-            view = PanelView(parameters, self._rows, self.run.machine.is_idle, self._measures.found, self._measures.targets_mm)
+            is_figure_awaited = parameters is not None and self.run.late_figure.is_awaited_for(parameters.dose)
+            measures = self._measures.found, self._measures.targets_mm
+            states = self.run.machine.is_idle, is_figure_awaited, bool(slicer.mrmlScene.IsClosing())
+            view = PanelView(parameters, self._rows, *states, *measures)
             for section in self.sections:
                 section.show(view)
         finally:
@@ -263,6 +269,7 @@ class Panel(VTKObservationMixin):
         dose = self.parameters.dose if self.parameters else None
         self.goals.show(self.parameters.goals if self.parameters else None)
         self.ui.showChartButton.enabled = chart_of(dose) is not None
+        say(self.ui.deliverabilityLabel, self.run.late_figure.sentence(dose))
         self.ui.provenanceLabel.text = _provenance_in_words(provenance_of(dose))
 
     def _show_button(self) -> None:
@@ -355,7 +362,7 @@ class Panel(VTKObservationMixin):
 
     def _on_finished(self, dose_node: Any) -> None:
         self._update()
-        if self._is_first_result or _has_chart_view():
+        if self._is_first_result or has_chart_view():
             self._on_show_chart_clicked()
         if self._unguided is not None:
             self.comparison.compare_with(self._unguided)
@@ -366,21 +373,13 @@ class Panel(VTKObservationMixin):
         self._show_status(sentence)
 
     def _on_show_chart_clicked(self) -> None:
-        chart = chart_of(self.parameters.dose) if self.parameters else None
-        if chart is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        show_chart(chart_of(self.parameters.dose) if self.parameters else None)
 
     def _show_status(self, text: str) -> None:
         self.ui.statusLabel.text = text
 
 
 SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified", "SourceRepresentationModified")
-
-
-def _has_chart_view() -> bool:
-    """True where the layout that the user has chosen shows a chart."""
-    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
-    return bool(slicer.modules.plots.logic().GetLayoutWithPlot(layout) == layout)
 
 
 def _event_id(observed: Any, name: str) -> Any:

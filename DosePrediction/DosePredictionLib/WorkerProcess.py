@@ -28,15 +28,18 @@ CORE_FOLDER = Path(__file__).resolve().parent.parent
 class WorkerProtocol(Protocol):
     """What the panel asks of a worker; a test hands in one of its own.
 
-    `progressed(stage, fraction)`; `finished(event)` with the paths of the arrays and the provenance; `cancelled()`; `failed(message)` for an error
-    that the worker lived through; `died(message)` when the process ended on its own.
+    `progressed(stage, fraction)`; `finished(event)` with the paths of the arrays and the provenance; `fitted(event)` with what became known of that
+    dose later; `cancelled()`; `failed(message)` for an error that the worker lived through; `died(message)` when the process ended on its own;
+    `ended()` whenever there is no process any more.
     """
 
     progressed: Signal
     finished: Signal
+    fitted: Signal
     cancelled: Signal
     failed: Signal
     died: Signal
+    ended: Signal
 
     def predict(self, case_path: str, output_folder: str, samples: int, seed: int, device: str, goals: tuple[DoseGoal, ...]) -> None: ...
 
@@ -71,9 +74,11 @@ class WorkerProcess:
     def __init__(self, command: tuple[str, ...] | None = None) -> None:
         self.progressed = Signal()
         self.finished = Signal()
+        self.fitted = Signal()
         self.cancelled = Signal()
         self.failed = Signal()
         self.died = Signal()
+        self.ended = Signal()
         self.command = command
         self._model_folder = ""
         self._process: Any = None
@@ -141,6 +146,7 @@ class WorkerProcess:
     def _retire(self) -> Any:
         """Part with the process; it is kept until the next one goes, for it may be in the middle of a signal."""
         self._retired, self._process = self._process, None
+        self.ended.emit()
         return self._retired
 
     def _read_output(self) -> None:
@@ -155,6 +161,8 @@ class WorkerProcess:
             self.progressed.emit(str(event["stage"]), float(event["fraction"]))
         elif kind == "result":
             self.finished.emit(event)
+        elif kind == "deliverability":
+            self.fitted.emit(event)
         elif kind == "cancelled":
             self.cancelled.emit()
         elif kind == "error":

@@ -1,6 +1,7 @@
 """One prediction: a case goes in, the dose of a good plan comes out, with where it came from.
 
     case -> planning region -> physics prior -> condition encoder, once -> expected dose and samples -> dose on the case's own grid
+    -> what the beams cannot do of it
 
 Every stage is a function from values to values.  Between steps the progress is told and a cancel is obeyed.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from dose_prediction.model.bundle import Bundle
 from dose_prediction.model.condition import ORGANS, goal_tokens, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
 from dose_prediction.model.condition_encoder import Condition
 from dose_prediction.model.network import ADDiffDose
-from dose_prediction.physics.mimic import ITERATIONS, Deliverability, deliverability, fit_dose
+from dose_prediction.physics.mimic import ITERATIONS, Deliverability, Mimicked, deliverability, fit_dose
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, TracedBeams, physics_prior, trace_beams
 from dose_prediction.prediction_cache import PredictionCache
 from dose_prediction.progress import Cancelled, Progress, Run
@@ -82,7 +83,7 @@ class Prediction:
 
     @property
     def deliverability(self) -> Deliverability | None:
-        """What the beams cannot do of the predicted dose."""
+        """What the beams cannot do of the predicted dose; None until that is known."""
         return self.provenance.deliverability
 
 
@@ -97,12 +98,14 @@ def predict(
     is_deliverable: bool = False,
     cache: PredictionCache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_dose: Callable[[Prediction], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Prediction:
     """The dose that a good plan would give `case`, steered by `goals` where there are any; `is_deliverable` asks for what the beams can give of it.
 
-    The same case, model, seed, goals and machine give the same dose; `cache` only saves time.  Raises Cancelled when `is_cancelled` says so between
-    steps, DeviceError and CaseError for input that cannot be used.
+    The same case, model, seed, goals and machine give the same dose; `cache` only saves time.  Fitting the beams to the dose takes as long as all
+    before it: `on_dose` is called once with the finished dose, which then lacks its deliverability unless the dose itself had to be fitted.
+    Raises Cancelled when `is_cancelled` says so between steps, DeviceError and CaseError for input that cannot be used.
     """
     if not 0 <= samples <= 100:
         raise ValueError(f"Number of samples is {samples}; give 0 to 100.")
@@ -132,17 +135,9 @@ def predict(
             dose_gy = _dose(residual, prior, region)
             change_gy = guided_change(traced, region, prior, dose_gy, goals, GUIDE, lambda done: run.report(done / (GUIDE.iterations + 1)))
             dose_gy = np.maximum(dose_gy + change_gy, 0)
-    with run.stage("Fitting the beams"):
-        fitted = fit_dose(
-            traced,
-            region,
-            dose_gy,
-            start=prior.beamlets,
-            shares=prior.shares,
-            on_iteration=lambda done: run.report(min(done / ITERATIONS, 1.0)),
-        )
-        gap = deliverability(dose_gy, fitted, region.body)
+    gap = None
     if is_deliverable:
+        fitted, gap = _fitted(dose_gy, region, traced, prior, run)
         change_gy = change_gy + fitted.dose_gy - dose_gy
         dose_gy = fitted.dose_gy
     drawn: list[Volume] = []
@@ -169,12 +164,17 @@ def predict(
         precision=str(precision).removeprefix("torch."),
         case_sha256=case.digest,
         goals=[str(goal) for goal in goals],
-        stage_seconds={name: round(seconds, 3) for name, seconds in run.seconds.items()},
+        stage_seconds=_rounded(run.seconds),
         warnings=_doubts(model, region, encoded.features),
         is_deliverable=is_deliverable,
         deliverability=gap,
     )
-    return Prediction(dose, prior_gy, plans, spread, provenance, changes)
+    prediction = Prediction(dose, prior_gy, plans, spread, provenance, changes)
+    if on_dose is not None:
+        on_dose(prediction)
+    if gap is None:
+        _, gap = _fitted(dose_gy, region, traced, prior, run)
+    return replace(prediction, provenance=replace(provenance, stage_seconds=_rounded(run.seconds), deliverability=gap))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +212,24 @@ def _prior(case: PlanCase, region: PlanningRegion, cache: PredictionCache, run: 
             lambda: physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0))),
         )
     return traced, prior
+
+
+def _fitted(dose_gy: Volume, region: PlanningRegion, traced: TracedBeams, prior: PhysicsPrior, run: Run) -> tuple[Mimicked, Deliverability]:
+    """What the beams can give of the dose, and how far that is from it."""
+    with run.stage("Fitting the beams"):
+        fitted = fit_dose(
+            traced,
+            region,
+            dose_gy,
+            start=prior.beamlets,
+            shares=prior.shares,
+            on_iteration=lambda done: run.report(min(done / ITERATIONS, 1.0)),
+        )
+        return fitted, deliverability(dose_gy, fitted, region.body)
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(spent, 3) for name, spent in seconds.items()}
 
 
 def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.NoiseLevels, seed: tuple[int, int], run: Run) -> torch.Tensor:

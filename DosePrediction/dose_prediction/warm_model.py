@@ -34,9 +34,10 @@ class Predictor(Protocol):
         goals: Sequence[DoseGoal] = (),
         is_deliverable: bool = False,
         on_progress: Callable[[Progress], None] | None,
+        on_dose: Callable[[Prediction], None] | None = None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
-        """The dose of one case."""
+        """The dose of one case; `on_dose` is called with it before all is known that is said about it."""
 
 
 class WarmModel:
@@ -64,6 +65,7 @@ class WarmModel:
         goals: Sequence[DoseGoal] = (),
         is_deliverable: bool = False,
         on_progress: Callable[[Progress], None] | None,
+        on_dose: Callable[[Prediction], None] | None = None,
         is_cancelled: Callable[[], bool] | None,
     ) -> Prediction:
         from dose_prediction.prediction import predict
@@ -80,6 +82,7 @@ class WarmModel:
             is_deliverable=is_deliverable,
             cache=self._cache,
             on_progress=on_progress,
+            on_dose=on_dose,
             is_cancelled=is_cancelled,
         )
 

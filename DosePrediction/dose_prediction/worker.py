@@ -8,6 +8,9 @@ On standard output, which carries nothing else: "ready" once, "progress" with st
 of dose, prior and spread as .npy, of each sample in a list "samples"; in a list "changes" what goals gained and cost, with structure, standard_name,
 metric, before_gy and after_gy; "deliverability", what the beams cannot do of the dose, as mean_gy and p99_gy; and the provenance), "cancelled" and
 "error" (message).  A cancel is answered at once, even inside a long step; what that step computes is thrown away.
+A result whose deliverability is null comes before the beams are fitted to the dose.  A "deliverability" event follows with that field and the
+provenance, both filled in, or with null and a message where the fit failed.  None follows where a cancel or another predict came first: neither
+waits for the fit.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -40,7 +43,10 @@ PRIORITY = 5
 
 @dataclass
 class Job:
-    """One prediction that was asked for.  It ends once: whoever ends it first, with a result or a cancel, has the word."""
+    """One prediction that was asked for.  It ends once: whoever ends it first, with a result or a cancel, has the word.
+
+    A cancel counts beyond that end: it stops the fit that follows a result.
+    """
 
     case: Path
     output: Path
@@ -49,6 +55,7 @@ class Job:
     device: str
     goals: tuple[DoseGoal, ...] = ()
     is_deliverable: bool = False
+    is_cancelled: bool = False
     _ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,7 +100,7 @@ def serve(commands: Iterable[str], events: Events, predictor: Predictor) -> None
     events.send("ready")
     while (job := jobs.get()) is not None:
         if not job.has_ended:
-            _carry_out(job, events, predictor)
+            _carry_out(job, events, predictor, jobs.empty)
 
 
 def _listen(commands: Iterable[str], events: Events, jobs: queue.SimpleQueue[Job | None]) -> None:
@@ -124,14 +131,24 @@ def _listen(commands: Iterable[str], events: Events, jobs: queue.SimpleQueue[Job
 
 def _cancel(jobs: list[Job], events: Events) -> None:
     for job in jobs:
+        job.is_cancelled = True
         if job.end():
             events.send("cancelled")
 
 
-def _carry_out(job: Job, events: Events, predictor: Predictor) -> None:
+def _carry_out(job: Job, events: Events, predictor: Predictor, is_last: Callable[[], bool]) -> None:
+    """Answer one job, and fit its beams for as long as that is the last thing that was asked for."""
+
     def report(progress: Progress) -> None:
         if not job.has_ended:
             events.send("progress", stage=progress.stage, fraction=progress.fraction)
+
+    def answer(prediction: Prediction) -> None:
+        content = _write_arrays(job, prediction)
+        events.send("result", **content, changes=[asdict(change) for change in prediction.changes], **_origin(prediction))
+
+    def is_over() -> bool:
+        return job.is_cancelled or (job.has_ended and not is_last())
 
     try:
         case = read_case(job.case)
@@ -146,19 +163,29 @@ def _carry_out(job: Job, events: Events, predictor: Predictor) -> None:
             goals=job.goals,
             is_deliverable=job.is_deliverable,
             on_progress=report,
-            is_cancelled=lambda: job.has_ended,
+            on_dose=answer,
+            is_cancelled=is_over,
         )
-        content = _write_arrays(job, prediction)
-        changes = [asdict(change) for change in prediction.changes]
-        provenance = prediction.provenance.as_dict()
-        events.send("result", **content, changes=changes, deliverability=provenance["deliverability"], provenance=provenance)
+        if not (job.is_deliverable or is_over()):
+            events.send("deliverability", **_origin(prediction))
     except Exception as error:
         if job.end():
-            sentence = sentence_for(error)
-            if sentence is None:
-                traceback.print_exc()
-                sentence = f"The prediction failed unexpectedly ({type(error).__name__}: {error}); please report this with the log."
-            events.send("error", message=sentence)
+            events.send("error", message=_told(error))
+        elif not is_over():
+            events.send("deliverability", deliverability=None, message=_told(error))
+
+
+def _origin(prediction: Prediction) -> dict[str, Any]:
+    provenance = prediction.provenance.as_dict()
+    return {"deliverability": provenance["deliverability"], "provenance": provenance}
+
+
+def _told(error: Exception) -> str:
+    sentence = sentence_for(error)
+    if sentence is None:
+        traceback.print_exception(error)
+        sentence = f"The prediction failed unexpectedly ({type(error).__name__}: {error}); please report this with the log."
+    return sentence
 
 
 def _write_arrays(job: Job, prediction: Prediction) -> dict[str, Any]:

@@ -57,9 +57,9 @@ def test_progress_names_each_stage_in_turn_and_ends_at_one() -> None:
         "Physics prior",
         "Encoding the case",
         "Predicting the dose",
-        "Fitting the beams",
         "Sampling plans",
         "Finishing",
+        "Fitting the beams",
     ]
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(fractions)
@@ -208,6 +208,18 @@ def test_every_prediction_says_what_its_beams_cannot_do() -> None:
     assert 0 < found.deliverability.mean_gy < found.deliverability.p99_gy
     assert found.provenance.as_dict()["deliverability"] == {"mean_gy": found.deliverability.mean_gy, "p99_gy": found.deliverability.p99_gy}
     assert not found.provenance.is_deliverable
+
+
+def test_the_dose_is_told_before_the_beams_are_fitted_to_it() -> None:
+    told = []
+    found = predict(water_case(), tiny_bundle(strength=0.5), device="cpu", on_dose=told.append)
+    (first,) = told
+    assert first.dose_gy is found.dose_gy
+    assert first.deliverability is None and "Fitting the beams" not in first.provenance.stage_seconds
+    assert found.deliverability is not None and found.provenance.stage_seconds["Fitting the beams"] > 0
+    told.clear()
+    given = predict(water_case(), tiny_bundle(strength=0.5), device="cpu", is_deliverable=True, on_dose=told.append)
+    assert told[0].deliverability == given.deliverability is not None
 
 
 def test_a_deliverable_dose_can_be_delivered_and_samples_move_with_it() -> None:

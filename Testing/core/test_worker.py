@@ -50,8 +50,8 @@ class Conversation:
         return self._events.get(timeout=WAIT_S)
 
     def answer(self) -> dict[str, Any]:
-        """The next event that is no progress."""
-        while (event := self.hear())["event"] == "progress":
+        """The next answer to a predict: progress and what is said later of an earlier dose are passed over."""
+        while (event := self.hear())["event"] in ("progress", "deliverability"):
             pass
         return event
 
@@ -170,8 +170,67 @@ def test_a_cancel_with_nothing_to_cancel_is_passed_over(case_file, tmp_path):
     assert worker.is_silent()
     worker.say(predict(case_file, tmp_path / "out"))
     assert worker.answer()["event"] == "result"
+    assert worker.hear()["event"] == "deliverability"
     worker.say({"command": "cancel"})
     assert worker.is_silent()
+    worker.end()
+
+
+@pytest.fixture
+def fitting(case_file, tmp_path) -> Iterator[tuple[Conversation, InstantModel]]:
+    """A worker that has sent its dose and is fitting the beams to it until it is told to stop."""
+    model = InstantModel(hold_fit=threading.Event())
+    worker = Conversation(model)
+    worker.say(predict(case_file, tmp_path / "out"))
+    assert worker.answer()["deliverability"] is None
+    assert model.fitting.wait(WAIT_S)
+    yield worker, model
+    worker.end()
+
+
+def test_the_dose_comes_first_and_what_the_beams_cannot_do_of_it_when_that_is_known(fitting):
+    worker, model = fitting
+    model.hold_fit.set()
+    later = worker.hear()
+    assert (later["event"], later["deliverability"]) == ("deliverability", {"mean_gy": 0.5, "p99_gy": 2.0})
+    assert later["provenance"]["deliverability"] == later["deliverability"]
+    assert later["provenance"]["model_version"] == "test"
+
+
+def test_a_dose_that_had_to_be_fitted_comes_with_its_figure_and_nothing_follows(case_file, tmp_path):
+    worker = Conversation(InstantModel())
+    worker.say(predict(case_file, tmp_path / "out", deliverable=True))
+    assert worker.answer()["deliverability"] == {"mean_gy": 0.5, "p99_gy": 2.0}
+    assert worker.is_silent()
+    worker.end()
+
+
+def test_the_next_prediction_does_not_wait_for_the_fit_of_the_one_before(fitting, case_file, tmp_path):
+    worker, model = fitting
+    worker.say(predict(case_file, tmp_path / "next"))
+    while (event := worker.hear())["event"] == "progress":
+        pass
+    assert (event["event"], event["dose"]) == ("result", str(tmp_path / "next" / "dose.npy"))
+    assert model.cancels_seen == 1
+
+
+@pytest.mark.parametrize("command", ["cancel", "quit"])
+def test_a_cancel_ends_the_fit_without_a_word_and_the_dose_stays(fitting, tmp_path, command):
+    worker, model = fitting
+    worker.say({"command": command})
+    assert worker.is_silent()
+    assert model.cancels_seen == 1
+    assert (tmp_path / "out" / "dose.npy").exists()
+
+
+def test_a_fit_that_fails_is_told_and_the_worker_lives_on(case_file, tmp_path):
+    worker = Conversation(InstantModel(fit_error=MemoryError()))
+    for run in ("first", "second"):
+        worker.say(predict(case_file, tmp_path / run))
+        assert worker.answer()["event"] == "result"
+        later = worker.hear()
+        assert (later["event"], later["deliverability"]) == ("deliverability", None)
+        assert "memory" in later["message"]
     worker.end()
 
 

@@ -91,9 +91,11 @@ class FakeWorker:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     progressed: Signal = field(default_factory=Signal)
     finished: Signal = field(default_factory=Signal)
+    fitted: Signal = field(default_factory=Signal)
     cancelled: Signal = field(default_factory=Signal)
     failed: Signal = field(default_factory=Signal)
     died: Signal = field(default_factory=Signal)
+    ended: Signal = field(default_factory=Signal)
 
     def predict(self, *arguments: Any) -> None:
         self.calls.append(("predict", *arguments))
@@ -120,6 +122,8 @@ class FakeWorker:
         folder.mkdir(parents=True)
         np.save(folder / "dose.npy", dose_gy)
         event = {"event": "result", "dose": str(folder / "dose.npy"), "prior": None, "spread": None, "samples": [], "provenance": provenance}
+        if "deliverability" in provenance:
+            event["deliverability"] = provenance["deliverability"]
         for number, sample in enumerate(samples):
             np.save(folder / f"sample_{number}.npy", sample)
             event["samples"].append(str(folder / f"sample_{number}.npy"))
@@ -127,6 +131,11 @@ class FakeWorker:
             np.save(folder / "spread.npy", np.std(samples, axis=0, dtype=np.float32))
             event["spread"] = str(folder / "spread.npy")
         self.finished.emit(event)
+
+    def tell_figure(self, mean_gy: float = 0.6, p99_gy: float = 4.7, **provenance: Any) -> None:
+        """Say what the beams cannot do of the latest dose."""
+        found = {"mean_gy": mean_gy, "p99_gy": p99_gy}
+        self.fitted.emit({"event": "deliverability", "deliverability": found, "provenance": {**provenance, "deliverability": found}})
 
 
 @dataclass

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import slicer
 
@@ -58,6 +59,19 @@ def test_another_model_is_shown_sent_to_the_worker_and_kept_in_the_scene(user, s
     slicer.app.processEvents()
     assert worker.model_folder == ""
     assert "9.9" not in section.ui.cardLabel.text
+
+
+def test_a_result_of_another_model_is_out_of_date(user, section, patient, worker, masks, other_model):
+    user.select(patient)
+    user.press()
+    user.wait_for(lambda: worker.names == ["predict"])
+    worker.answer(np.where(masks["BODY"], 60.0, 0.0).astype(np.float32))
+    user.wait_until_idle()
+    use(section, other_model)
+    user.wait_for(lambda: user.panel.staleness.is_stale)
+    assert user.ui.staleLabel.text == "⚠ Out of date. Changed since this result: the model."
+    section.ui.releasedModelButton.click()
+    user.wait_for(lambda: not user.panel.staleness.is_stale)
 
 
 def test_a_model_that_is_not_what_its_card_says_is_not_taken(section, worker, other_model):

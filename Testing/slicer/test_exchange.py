@@ -224,13 +224,13 @@ def test_what_only_slicerrt_can_read_is_loaded_and_the_reason_told(user, section
     assert "could not be read" in told and "holds no structure set" in told
 
 
-def predict(user, worker, masks):
+def predict(user, worker, masks, **provenance):
     """Press Predict and let the worker answer with a dose."""
     user.press()
     user.wait_for(lambda: worker.names == ["predict"])
     dose = np.where(masks["BODY"], 20.0, 0.0).astype(np.float32)
     dose[masks["PTV_6000"]] = 60.0
-    worker.answer(dose, model_version="1.0", seed=3, device="cpu", case_sha256="0" * 64, warnings=["A <warning> & more."])
+    worker.answer(dose, model_version="1.0", seed=3, device="cpu", case_sha256="0" * 64, warnings=["A <warning> & more."], **provenance)
     user.wait_until_idle()
     slicer.app.processEvents()
 
@@ -301,12 +301,64 @@ def test_the_report_has_the_beams_and_the_ct_of_the_dose_not_those_that_are_set_
     assert "gantry 40°" in text and "gantry 77°" not in text
 
 
+def test_the_report_tells_the_dose_of_every_target_its_fractions_and_what_was_asked_for(user, section, patient, worker, masks, tmp_path):
+    user.select(patient)
+    user.choose_role("couch marker", "Target")
+    user.type_prescription("couch marker", "54,5")
+    user.find("fractionsSpinBox").value = 30
+    predict(user, worker, masks, goals=["Parotid_L mean <= 20 Gy"])
+    user.panel.parameters.fractions = 25  # of the next prediction
+    (name,) = export(section, tmp_path / "out", "reportCheckBox")
+    text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+    assert "PTV_6000 60 Gy, couch marker 54,5 Gy in 30 fractions" in text
+    assert "Parotid_L mean &lt;= 20 Gy" in text
+
+
 def test_the_report_as_pdf_is_one_page_with_every_picture(section, predicted, tmp_path):
     (name,) = export(section, tmp_path / "out", "pdfCheckBox")
     content = (tmp_path / "out" / name).read_bytes()
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) == 1
     assert len(re.findall(rb"/Subtype\s*/Image\b", content)) >= 5
+
+
+def start_report(section, folder):
+    """Begin to export the report, as PDF too."""
+    ui = section.ui
+    for box in (ui.doseCheckBox, ui.tablesCheckBox, ui.reportCheckBox, ui.pdfCheckBox):
+        box.checked = box.name in ("tablesCheckBox", "reportCheckBox", "pdfCheckBox")
+    ui.exportPathLineEdit.currentPath = str(folder)
+    ui.exportButton.click()
+    assert ui.exportButton.text == "Cancel"
+    assert not folder.exists()
+    return ui
+
+
+def test_the_window_goes_on_while_the_report_is_made_and_a_cancel_leaves_no_file(section, predicted, tmp_path):
+    ui = start_report(section, tmp_path / "out")
+    wait_until(lambda: ui.exchangeProgressBar.value > 20, LONGEST_S)
+    assert ui.exchangeStatusLabel.text == "Writing tables and report…"
+    ui.exportButton.click()
+    assert ui.exchangeStatusLabel.text == "Cancelled."
+    assert ui.exportButton.text == "Expor&t"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_is_deleted_while_its_report_is_made_leaves_no_file(section, predicted, tmp_path):
+    ui = start_report(section, tmp_path / "out")
+    slicer.mrmlScene.RemoveNode(predicted.dose)
+    wait_until(lambda: ui.exportButton.text == "Expor&t", LONGEST_S)
+    assert "was deleted while it was written" in ui.exchangeStatusLabel.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_the_scene_ends_a_report_without_a_file(section, predicted, tmp_path):
+    ui = start_report(section, tmp_path / "out")
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert not section._is_exporting
+    assert ui.exchangeStatusLabel.text == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_is_a_sentence(section, predicted, tmp_path):

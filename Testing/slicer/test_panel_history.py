@@ -59,6 +59,7 @@ def test_results_are_listed_shown_by_a_click_and_renamed_in_place(two):
     assert red.GetForegroundVolumeID() == first.GetID()
     isodoses = [slicer.util.getNode(f"Planning CT predicted dose{number}_IsodoseLevels") for number in ("", " 2")]
     assert [node.GetDisplayNode().GetVisibility() for node in isodoses] == [1, 0]
+    assert slicer.app.layoutManager().plotWidget(0).rendering().chart_node() is first.GetNodeReference("chartRef")
     metrics = two.find("metricsTable")
     assert float(metrics.item(0, 1).text()) == pytest.approx(60.0, abs=8.0)
     two.find("historyTable").item(0, 0).setText("Baseline")

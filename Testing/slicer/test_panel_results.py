@@ -16,6 +16,7 @@ from DosePredictionLib.DvhBands import bands_in
 from DosePredictionLib.Report import report_html
 from DosePredictionLib.SceneReader import grid_of_volume
 from DosePredictionLib.ViewPictures import BAND_OPACITY, dvh_picture
+from run_steps import result_of
 
 CENTRE = np.array((12, 18, 22))  # of the target, in voxels (z, y, x)
 SHOWN, COLOUR, PERCENT, DOSE = range(4)
@@ -133,6 +134,13 @@ def test_lines_are_seen_in_the_slice_in_the_colours_of_the_table_and_go_with_the
     settle(seen)
     near = np.abs(red_picture() - (colour.red(), colour.green(), colour.blue())).max(axis=-1) < 40
     assert near.sum() == 0
+
+
+def test_the_legend_stands_on_the_right_above_the_names_of_the_volumes(seen):
+    at_the_edge = red_picture()[:, 280:]  # the patient does not reach there
+    coloured = np.flatnonzero((at_the_edge.max(axis=-1) - at_the_edge.min(axis=-1) > 60).any(axis=1))
+    assert len(coloured) > 100
+    assert coloured[0] > 60 and coloured[-1] < 300 - 35  # two lines of names are 30 pixels high
 
 
 def test_surfaces_are_drawn_in_3d_where_they_are_wanted(seen):
@@ -281,7 +289,7 @@ def test_bands_are_tinted_areas_that_the_legend_does_not_name_in_the_chart_and_i
     colour = seen.panel._rows[0].colour
     picture = np.array(Image.open(BytesIO(dvh_picture(dose))).convert("RGB"))
     assert tinted(picture, colour, BAND_OPACITY) > 5000
-    assert "80 % of the sampled plans" in report_html(dose, seen.panel.parameters.goals)
+    assert "80 % of the sampled plans" in result_of(report_html(dose, seen.panel.parameters.goals))
     path = str(tmp_path / "plan.mrb")
     assert slicer.util.saveScene(path)
     slicer.mrmlScene.Clear(0)

@@ -14,19 +14,12 @@ from DosePredictionLib.ContourMasks import fill
 from DosePredictionLib.SceneReader import grid_of_volume, ijk_to_ras, read_case, segment_mask
 from DosePredictionLib.SegmentRoles import segment_rows
 from planar_contours import contour_segmentation, contours_of_mask
+from run_steps import result_of
 
 
 def case_of(patient):
     """The case, the steps run to their end."""
     return result_of(read_case(patient.ct, patient.segmentation, segment_rows(patient.segmentation), parse_beams("0, 90")))
-
-
-def result_of(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def transform_node(matrix):

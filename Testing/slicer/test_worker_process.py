@@ -152,6 +152,23 @@ def test_the_process_ends_with_the_panel(ready, script_worker):
         os.kill(process_id, 0)
 
 
+@pytest.mark.parametrize("end", ["dies", "killed", "shut down", "another model"])
+def test_whoever_ends_the_process_its_end_is_told_once(ready, script_worker, end):
+    told = []
+    run(ready)
+    script_worker.ended.connect(lambda: told.append(script_worker.process_id))
+    if end == "dies":
+        run(ready, "dies")
+    elif end == "killed":
+        script_worker.kill()
+    elif end == "shut down":
+        script_worker.shut_down()
+    else:
+        script_worker.use_model("/another/model")
+    slicer.app.processEvents()
+    assert told == [0]
+
+
 def test_closing_the_scene_ends_a_process_that_is_at_work(ready, script_worker):
     run(ready, "is deaf", wait=False)
     wait_until_predicting(ready)

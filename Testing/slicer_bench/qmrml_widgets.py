@@ -132,8 +132,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _nodes(self) -> list[Any]:
         if self._scene is None:
             return []
-        found = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
-        return [node for node in found if node is not None and self._offers(node)]
+        found: dict[str, Any] = {}
+        for kind in self.nodeTypes:
+            of_kind = self._scene.GetNodesByClass(kind)  # looks through the scene without coming back to Python for each node
+            of_kind.UnRegister(None)
+            found |= {node.GetID(): node for node in of_kind}
+        return [node for node in found.values() if self._offers(node)]
 
     def _refresh(self) -> None:
         if self._filling or (self._scene is not None and self._scene.IsBatchProcessing()):
