@@ -127,7 +127,7 @@ def _response_table(machine: Machine, pitch_mm: float, spreads: bool) -> NDArray
     for components in machine.kernel:
         kernels = [_disc(machine, radius, values) for values in components]
         if spreads:
-            kernels += [_stretched(machine, radius, components[0], density, reach) for density in SPREAD_DENSITIES]
+            kernels += [_stretched(machine, radius, components[0], density) for density in SPREAD_DENSITIES]
         responses = [np.fft.fftshift(np.fft.irfft2(source * transform(kernel), s=(size, size))) for kernel in kernels]
         table.append([response[np.ix_(lattice, lattice)] for response in responses])
     return np.array(table, np.float32)
@@ -138,16 +138,14 @@ def _disc(machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.
     return np.where(radius_mm <= machine.kernel_radius_mm, np.interp(radius_mm, machine.radius_mm, values), 0) * FINE_MM**2
 
 
-def _stretched(
-    machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.float32], density: float, reach_mm: float
-) -> NDArray[np.floating]:
-    """The kernel with its core, the electrons' part, stretched by the inverse of `density` and cut at `reach_mm`; its integral stays."""
+def _stretched(machine: Machine, radius_mm: NDArray[np.floating], values: NDArray[np.float32], density: float) -> NDArray[np.floating]:
+    """The kernel with its core, the electrons' part, stretched by the inverse of `density`; its integral stays."""
     whole_to, nothing_from = STRETCHED_MM
 
     def core(radius: NDArray[np.floating]) -> NDArray[np.floating]:
         return _disc(machine, radius, values) * np.clip((nothing_from - radius) / (nothing_from - whole_to), 0, 1)
 
-    in_water, stretched = core(radius_mm), np.where(radius_mm <= reach_mm, core(radius_mm * density), 0)
+    in_water, stretched = core(radius_mm), core(radius_mm * density)
     return _disc(machine, radius_mm, values) - in_water + stretched * (in_water.sum() / stretched.sum())
 
 
