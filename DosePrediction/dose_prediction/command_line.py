@@ -123,6 +123,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, metavar="DIR", help="training cases (pt_*.npz)")
     train.add_argument("--output", type=Path, required=True, metavar="DIR", help="where checkpoints and the finished model are written")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    train.add_argument(
+        "--start-from", type=Path, metavar="DIR", help="folder of a finished model whose weights to begin with and whose steps to go on from"
+    )
     train.add_argument("--validation", type=Path, metavar="DIR", help="cases that are scored during the training and never trained on")
     train.add_argument("--simulated", type=Path, action="append", default=[], metavar="DIR", help=SIMULATED_HELP)
     train.add_argument("--steps", type=_count, metavar="N", help="number of training steps (default: as for the released model)")
@@ -356,6 +359,7 @@ def _train(options: argparse.Namespace) -> int:
         options.data,
         options.output,
         resume=options.resume,
+        start_from=options.start_from,
         validation=options.validation,
         simulated=options.simulated,
         device=options.device,

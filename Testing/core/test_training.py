@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from dose_prediction.case import CaseError
 from dose_prediction.command_line import main
 from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle, save_bundle
+from dose_prediction.model.network import NetworkConfig
 from dose_prediction.training import release
 from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases, structures_in
 from dose_prediction.training.loop import schedule, train
@@ -184,6 +185,37 @@ def test_a_folder_without_cases_and_a_missing_checkpoint_are_named(data: Path, t
         train(data / "train", tmp_path / "run", resume=True, settings=SETTINGS, config=TINY)
 
 
+def test_a_training_goes_on_from_a_model_with_fewer_blocks(data: Path, tmp_path: Path) -> None:
+    train(data / "train", tmp_path / "first", validation=data / "validation", settings=SETTINGS, config=TINY)
+    larger, still = replace(TINY, encoder_blocks=(2, 1, 1, 1)), replace(SETTINGS, steps=8, learning_rate=0.0)
+    train(data / "train", tmp_path / "second", start_from=tmp_path / "first", validation=data / "validation", settings=still, config=larger)
+    first, second = (load_bundle(tmp_path / name) for name in ("first", "second"))
+    for name, tensor in first.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], tensor), name
+    assert second.card["steps"] == 8
+    assert [entry["step"] for entry in second.card["validation_curve"]] == [3, 6, 8]
+    assert second.card["hours"] >= first.card["hours"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "config", "reason"),
+    [
+        (6, TINY, "has been trained for 6 steps, 6 in all are asked for"),
+        (9, replace(TINY, widths=(8, 16, 16, 48)), "other widths .*size mismatch for .*; train without it"),
+        (9, replace(TINY, encoder_blocks=(0, 0, 1, 1)), "has weights that the network has not, condition_encoder.levels.0.0"),
+    ],
+)
+def test_a_model_that_cannot_be_gone_on_from_is_refused(data: Path, tmp_path: Path, steps: int, config: NetworkConfig, reason: str) -> None:
+    save_bundle(tmp_path / "model", tiny_bundle().network, {"version": "1", "steps": 6})
+    with pytest.raises(CaseError, match=reason):
+        train(data / "train", tmp_path, start_from=tmp_path / "model", settings=replace(SETTINGS, steps=steps), config=config)
+
+
+def test_a_training_does_not_resume_and_start_from_a_model_at_once(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="leave one out"):
+        train(data / "train", tmp_path, resume=True, start_from=tmp_path, settings=SETTINGS, config=TINY)
+
+
 def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
     settings = TrainingSettings(steps=1000, warm_up=100, decay_fraction=0.3)
     rates = [schedule(step, settings) for step in range(1000)]
@@ -191,6 +223,7 @@ def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
     assert all(rate == 1.0 for rate in rates[100:700])
     assert rates[-1] < 1e-3
     assert all(later <= earlier for earlier, later in pairwise(rates[100:]))
+    assert schedule(500, settings, first_step=451) == pytest.approx(0.5)  # of a training that goes on from step 451
 
 
 def test_dvh_error_has_the_values_of_a_hand_computed_case() -> None:

@@ -13,17 +13,21 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dose_prediction.case import CaseError
+from dose_prediction.model.bundle import load_bundle
+from dose_prediction.model.network import ADDiffDose
 from dose_prediction.output_files import whole_file
+from dose_prediction.training.settings import TrainingSettings
 
 STATE_FILE = "checkpoint.safetensors"
 
 
 @dataclass
 class TrainingState:
-    """Where a training stands; `history` has one entry a validation."""
+    """Where a training stands; `history` has one entry a validation.  A training that goes on from a model begins at `first_step`."""
 
     autoencoder_step: int = 0
     step: int = 0
+    first_step: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -63,6 +67,27 @@ def load_checkpoint(folder: Path, network: nn.Module, average: nn.Module, optimi
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise CaseError(f"The checkpoint {file} is damaged or of another network ({str(error).splitlines()[0]}); train without --resume.") from error
     return state
+
+
+def start_from_model(folder: Path, network: ADDiffDose, average: ADDiffDose, settings: TrainingSettings) -> TrainingState:
+    """Put the weights of the model in `folder` into network and average, and its curve into the state.
+
+    The network may have more blocks than the model: they begin as nothing, and the training as the model ended.
+    """
+    model = load_bundle(folder)
+    weights, steps = model.network.state_dict(), int(model.card["steps"])
+    if settings.steps <= steps:
+        raise CaseError(f"The model in {folder} has been trained for {steps} steps, {settings.steps} in all are asked for; give more steps.")
+    try:
+        unknown = network.load_state_dict(weights, strict=False).unexpected_keys
+    except RuntimeError as error:
+        difference = str(error).splitlines()[1].strip()
+        raise CaseError(f"The model in {folder} has other widths than the network ({difference}); train without it.") from error
+    if unknown:
+        raise CaseError(f"The model in {folder} has weights that the network has not, {unknown[0]} first; train a network with more blocks.")
+    average.load_state_dict(network.state_dict())
+    history, hours = list(model.card.get("validation_curve", ())), float(model.card.get("hours", 0))
+    return TrainingState(settings.autoencoder_steps, steps, steps, 3600 * hours, history)
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -28,7 +28,7 @@ from dose_prediction.model.bundle import save_bundle
 from dose_prediction.model.condition import padded
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.training.calibrate import NOT_CALIBRATED
-from dose_prediction.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from dose_prediction.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint, start_from_model
 from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases
 from dose_prediction.training.losses import autoencoder_loss
 from dose_prediction.training.processes import Processes, training_processes
@@ -43,6 +43,7 @@ def train(
     output: Path,
     *,
     resume: bool = False,
+    start_from: Path | None = None,
     validation: Path | None = None,
     simulated: Sequence[Path] = (),
     device: str = "cpu",
@@ -52,18 +53,21 @@ def train(
 ) -> None:
     """Train on the OpenKBP cases in `data`; checkpoints, log and the finished model go to `output`.
 
+    `resume` goes on from the checkpoint in `output`, `start_from` from the weights of a finished model with as many blocks or fewer.
     `validation` is a folder of cases that choose nothing but are scored every `validate_every` steps; `simulated` are folders of prepared cases that
     no clinic planned, as `training.beam_sets` and `training.simulated_plans` make them.  Under `torchrun` the cases of a step are shared out to its
     processes.  `device` as in `choose_device`.  Cases are prepared on the Ray cluster at `ray_address` where one is given.
     """
     settings, config = settings or TrainingSettings(), config or NetworkConfig()
+    if resume and start_from:
+        raise CaseError(f"A training either resumes from the checkpoint in {output} or starts from the model in {start_from}; leave one out.")
     with training_processes(device) as processes:
         if settings.cases_per_step < 1 or settings.cases_per_step % processes.count:
             raise CaseError(
                 f"{settings.cases_per_step} cases a step cannot be shared by {processes.count} processes; give a multiple of their number."
             )
         cohort = _load_cohort(data, output, validation, simulated, settings.priors, ray_address, processes)
-        _train(cohort, output, resume, settings, config, processes)
+        _train(cohort, output, resume, start_from, settings, config, processes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +103,17 @@ def _load_cohort(
     return Cohort(cases, PreparedCases([file for folder in simulated for file in sorted(folder.glob("*.npz"))]), held_out)
 
 
-def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSettings, config: NetworkConfig, processes: Processes) -> None:
+def _train(
+    cohort: Cohort, output: Path, resume: bool, start_from: Path | None, settings: TrainingSettings, config: NetworkConfig, processes: Processes
+) -> None:
     torch.manual_seed(settings.seed)
     network = ADDiffDose(config).to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
-    state = load_checkpoint(output, network, average, optimiser) if resume else TrainingState()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True)
+    if resume:
+        state = load_checkpoint(output, network, average, optimiser)
+    else:
+        state = start_from_model(start_from, network, average, settings) if start_from else TrainingState()
     precision = working_precision(processes.device)
 
     _train_autoencoder(network, average, Cohort(cohort.cases, PreparedCases(()), PreparedCases(())), state, settings, processes, precision)
@@ -117,7 +126,7 @@ def _train(cohort: Cohort, output: Path, resume: bool, settings: TrainingSetting
     running: dict[str, float] = {}
     for step in progress:
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * schedule(step, settings)
+            group["lr"] = settings.learning_rate * schedule(step, settings, state.first_step)
         for number in range(step * settings.cases_per_step + processes.rank, (step + 1) * settings.cases_per_step, processes.count):
             generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + number)
             losses: dict[str, Tensor] = losses_of(cohort.drawn(number, settings, generator), generator)
@@ -164,9 +173,9 @@ def _progress(steps: range, name: str, total: int, processes: Processes) -> tqdm
     return tqdm(steps, initial=steps.start, total=total, desc=name, unit="step", mininterval=10, disable=not processes.is_first)
 
 
-def schedule(step: int, settings: TrainingSettings) -> float:
-    """The learning rate at `step` as a fraction of its highest: a linear rise, a plateau, and a decay by cosine to zero."""
-    rise = min(1.0, (step + 1) / settings.warm_up)
+def schedule(step: int, settings: TrainingSettings, first_step: int = 0) -> float:
+    """The learning rate at `step` as a fraction of its highest: a linear rise from `first_step` on, a plateau, and a decay by cosine to zero."""
+    rise = min(1.0, (step - first_step + 1) / settings.warm_up)
     decay_steps = max(1.0, settings.decay_fraction * settings.steps)
     left = min(1.0, (settings.steps - step) / decay_steps)
     return rise * 0.5 * (1 - math.cos(math.pi * left))
