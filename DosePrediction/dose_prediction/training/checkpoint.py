@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dose_prediction.case import CaseError
-from dose_prediction.model.bundle import load_bundle
+from dose_prediction.model.bundle import Bundle
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.output_files import whole_file
 from dose_prediction.training.settings import TrainingSettings
@@ -69,24 +69,20 @@ def load_checkpoint(folder: Path, network: nn.Module, average: nn.Module, optimi
     return state
 
 
-def start_from_model(folder: Path, network: ADDiffDose, average: ADDiffDose, settings: TrainingSettings) -> TrainingState:
-    """Put the weights of the model in `folder` into network and average, and its curve into the state.
+def start_from_model(model: Bundle, network: ADDiffDose, average: ADDiffDose, settings: TrainingSettings) -> TrainingState:
+    """Put the weights of `model` into network and average, and its curve into the state.
 
     The network may have more blocks than the model: they begin as nothing, and the training as the model ended.
     """
-    model = load_bundle(folder)
-    weights, steps = model.network.state_dict(), int(model.card["steps"])
-    if settings.steps <= steps:
-        raise CaseError(f"The model in {folder} has been trained for {steps} steps, {settings.steps} in all are asked for; give more steps.")
     try:
-        unknown = network.load_state_dict(weights, strict=False).unexpected_keys
+        unknown = network.load_state_dict(model.network.state_dict(), strict=False).unexpected_keys
     except RuntimeError as error:
         difference = str(error).splitlines()[1].strip()
-        raise CaseError(f"The model in {folder} has other widths than the network ({difference}); train without it.") from error
+        raise CaseError(f"The model {model.version} has other widths than the network ({difference}); train without it.") from error
     if unknown:
-        raise CaseError(f"The model in {folder} has weights that the network has not, {unknown[0]} first; train a network with more blocks.")
+        raise CaseError(f"The model {model.version} has weights that the network has not, {unknown[0]} first; train a network with more blocks.")
     average.load_state_dict(network.state_dict())
-    history, hours = list(model.card.get("validation_curve", ())), float(model.card.get("hours", 0))
+    steps, history, hours = int(model.card["steps"]), list(model.card.get("validation_curve", ())), float(model.card.get("hours", 0))
     return TrainingState(settings.autoencoder_steps, steps, steps, 3600 * hours, history)
 
 

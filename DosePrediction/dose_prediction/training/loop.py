@@ -24,7 +24,7 @@ from tqdm import tqdm
 from dose_prediction import __version__
 from dose_prediction.case import CaseError
 from dose_prediction.device import working_precision
-from dose_prediction.model.bundle import save_bundle
+from dose_prediction.model.bundle import Bundle, load_bundle, save_bundle
 from dose_prediction.model.condition import padded
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.training.calibrate import NOT_CALIBRATED
@@ -61,13 +61,16 @@ def train(
     settings, config = settings or TrainingSettings(), config or NetworkConfig()
     if resume and start_from:
         raise CaseError(f"A training either resumes from the checkpoint in {output} or starts from the model in {start_from}; leave one out.")
+    model = load_bundle(start_from) if start_from else None
+    if model is not None and settings.steps <= (steps := int(model.card["steps"])):
+        raise CaseError(f"The model in {start_from} has been trained for {steps} steps, {settings.steps} in all are asked for; give more steps.")
     with training_processes(device) as processes:
         if settings.cases_per_step < 1 or settings.cases_per_step % processes.count:
             raise CaseError(
                 f"{settings.cases_per_step} cases a step cannot be shared by {processes.count} processes; give a multiple of their number."
             )
         cohort = _load_cohort(data, output, validation, simulated, settings.priors, ray_address, processes)
-        _train(cohort, output, resume, start_from, settings, config, processes)
+        _train(cohort, output, resume, model, settings, config, processes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ def _load_cohort(
 
 
 def _train(
-    cohort: Cohort, output: Path, resume: bool, start_from: Path | None, settings: TrainingSettings, config: NetworkConfig, processes: Processes
+    cohort: Cohort, output: Path, resume: bool, model: Bundle | None, settings: TrainingSettings, config: NetworkConfig, processes: Processes
 ) -> None:
     torch.manual_seed(settings.seed)
     network = ADDiffDose(config).to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -113,7 +116,7 @@ def _train(
     if resume:
         state = load_checkpoint(output, network, average, optimiser)
     else:
-        state = start_from_model(start_from, network, average, settings) if start_from else TrainingState()
+        state = start_from_model(model, network, average, settings) if model else TrainingState()
     precision = working_precision(processes.device)
 
     _train_autoencoder(network, average, Cohort(cohort.cases, PreparedCases(()), PreparedCases(())), state, settings, processes, precision)
