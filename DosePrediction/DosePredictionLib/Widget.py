@@ -371,6 +371,7 @@ class Panel(VTKObservationMixin):
 
     def _on_stopped(self, sentence: str) -> None:
         self._show_status(sentence)
+        self._update_soon()  # sections that were shown while the run was under way wait for its end
 
     def _on_show_chart_clicked(self) -> None:
         show_chart(chart_of(self.parameters.dose) if self.parameters else None)

@@ -125,6 +125,7 @@ def export(panel: Any, folder: Path, watch: LoopWatch) -> None:
     ui.exportPathLineEdit.currentPath = str(folder)
     for box in (ui.doseCheckBox, ui.tablesCheckBox, ui.reportCheckBox, ui.pdfCheckBox):
         box.checked = True
+    slicer_bench.wait_until(lambda: ui.exportButton.enabled, 10.0)  # the panel hears of the cancelled prediction's end by and by
     watch.state = "exporting"
     qt.QTimer.singleShot(0, ui.exportButton.click)
     slicer_bench.wait_until(lambda: ui.exportButton.text != label, 60.0)

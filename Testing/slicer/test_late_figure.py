@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import slicer
 
+import slicer_bench
 from DosePredictionLib.DoseNode import provenance_of
 from DosePredictionLib.Report import report_html
 from run_steps import result_of
@@ -146,6 +147,17 @@ def test_a_cancel_after_the_dose_came_ends_the_fit(user, patient, worker, masks)
     worker.tell_figure()
     assert user.panel.parameters.dose is None
     assert said(user) == ""
+
+
+def test_an_update_that_is_cancelled_leaves_the_result_to_be_exported(awaiting, worker, tmp_path):
+    button = awaiting.find("exportButton")
+    awaiting.find("exportPathLineEdit").currentPath = str(tmp_path)
+    start(awaiting, worker)
+    slicer_bench.wait_until(lambda: not button.enabled)
+    awaiting.press()
+    worker.cancelled.emit()
+    assert awaiting.status == "Cancelled."
+    slicer_bench.wait_until(lambda: button.enabled)
 
 
 def test_deleting_the_result_ends_the_fit(awaiting, worker):
