@@ -12,7 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_files import edited, keep_beams, validation_errors, water_folder
-from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
+from dose_prediction.case import Arc, Beam, CaseError, CaseWarning, with_leaf_width
 from dose_prediction.case_files import read_case
 from dose_prediction.dicom.instances import item
 from water_case import water_case
@@ -102,6 +102,41 @@ def test_beams_without_flattening_filter_are_known_by_their_fluence_mode(folder,
     with edited(folder / "plan.dcm") as data:
         data.BeamSequence[1].PrimaryFluenceModeSequence = [item(FluenceMode=mode, FluenceModeID=mode_id)]
     assert [beam.is_flattened for beam in beams_in(folder)] == [True, is_flattened, True, True, True]
+
+
+def test_the_width_of_the_leaves_comes_back_as_it_was_written(tmp_path):
+    case = water_case()
+    case = case.with_beams(with_leaf_width(case.beams, 10))
+    folder = water_folder(tmp_path / "water", case)
+    assert {beam.leaf_width_mm for beam in beams_in(folder)} == {10}
+    assert validation_errors(folder / "plan.dcm") == []
+
+
+@pytest.mark.parametrize(
+    ("boundaries", "width_mm"),
+    [
+        # As machines have them: Millennium 120, HD120, Agility, MLCi and a Halcyon's upper layer.
+        ([*range(-200, -99, 10), *range(-95, 100, 5), *range(100, 201, 10)], 5),
+        ([*range(-110, -39, 5), *np.arange(-37.5, 40, 2.5).tolist(), *range(40, 111, 5)], 5),
+        ([*range(-200, 201, 5)], 5),
+        ([*range(-200, 201, 10)], 10),
+        ([*range(-145, 146, 10)], 10),
+        ([], 5),
+    ],
+)
+def test_the_leaves_in_the_middle_decide(folder, boundaries, width_mm):
+    with edited(folder / "plan.dcm") as data:
+        for beam in data.BeamSequence:
+            beam.BeamLimitingDeviceSequence[-1].LeafPositionBoundaries = [str(place) for place in boundaries]
+    assert {beam.leaf_width_mm for beam in beams_in(folder)} == {width_mm}
+
+
+def test_a_plan_is_made_for_the_narrowest_of_its_leaves(folder):
+    with edited(folder / "plan.dcm") as data:
+        del data.BeamSequence[0].BeamLimitingDeviceSequence  # and one beam says nothing
+        for beam in data.BeamSequence[1:]:
+            beam.BeamLimitingDeviceSequence[-1].LeafPositionBoundaries = [str(place) for place in range(-200, 201, 10)]
+    assert {beam.leaf_width_mm for beam in beams_in(folder)} == {5}
 
 
 def test_monitor_units_are_the_weights_relative_to_their_mean(folder):

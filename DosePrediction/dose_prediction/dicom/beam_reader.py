@@ -10,15 +10,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from pydicom.dataset import Dataset
 
-from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
-from dose_prediction.dicom.elements import items, number, text
+from dose_prediction.case import LEAF_WIDTHS_MM, Arc, Beam, CaseError, CaseWarning
+from dose_prediction.dicom.elements import items, number, numbers, text
 
 # A beam whose gantry turns by less is static.
 SHORTEST_ARC_DEG = 1.0
 # Between control points, as an `Arc` may have it.
 SPACINGS_DEG = (0.5, 20.0)
+MULTILEAF = ("MLCX", "MLCY")
 
 
 def default_beam_name(beam_number: int) -> str:
@@ -48,6 +50,7 @@ def read_beam(data: Dataset, points: Sequence[Dataset], where: str) -> Beam | Ar
         "energy_mv": number(first, "NominalBeamEnergy", where, default=6.0),
         "is_flattened": not any(_is_fff(mode) for mode in items(data, "PrimaryFluenceModeSequence")),
         "weight": final if 0 < final <= 1000 else 1.0,
+        "leaf_width_mm": _leaf_width(data, where),
         "name": "" if name == default_beam_name(int(number(data, "BeamNumber", where, default=0.0))) else name,
     }
     angles = _gantry_angles(points, where)
@@ -127,6 +130,18 @@ def _refuse_tilt(first: Dataset, where: str) -> None:
 def _is_fff(mode: Dataset) -> bool:
     """Whether a primary fluence mode is one without flattening filter (DICOM PS3.3 C.8.8.14: an ID tells what is not standard)."""
     return text(mode, "FluenceMode").upper() == "NON_STANDARD" and text(mode, "FluenceModeID").upper() in ("FFF", "")
+
+
+def _leaf_width(data: Dataset, where: str) -> float:
+    """The one of `LEAF_WIDTHS_MM` that is nearest to the leaves in the middle of the field; the narrowest for a beam without such a collimator."""
+    for device in items(data, "BeamLimitingDeviceSequence"):
+        if text(device, "RTBeamLimitingDeviceType").upper() in MULTILEAF:
+            boundaries = numbers(device, "LeafPositionBoundaries", where)
+            if len(boundaries) > 1:
+                above = min(max(int(np.searchsorted(boundaries, 0.0)), 1), len(boundaries) - 1)
+                width = boundaries[above] - boundaries[above - 1]
+                return min(LEAF_WIDTHS_MM, key=lambda usual: abs(usual - width))
+    return LEAF_WIDTHS_MM[0]
 
 
 def _gantry_angles(points: Sequence[Dataset], where: str) -> list[float]:

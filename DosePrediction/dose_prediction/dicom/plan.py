@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dose_prediction.case import Arc, Beam, CaseError, CaseWarning
+from dose_prediction.case import Arc, Beam, CaseError, CaseWarning, with_leaf_width
 from dose_prediction.dicom.beam_reader import read_beam, treated_beams, weighted
 from dose_prediction.dicom.elements import items, items_by_number, number, numbers, spaced, text
 from dose_prediction.dicom.patient_position import HEAD_FIRST_SUPINE, POSITIONS, head_first_supine_equivalent
@@ -68,6 +68,7 @@ def read_plan(plan: Dataset, ct_position: str, ct_frame_uid: str, with_beams: bo
             raise CaseError("The plan has no treatment beam; export a plan with beams, or give beams.")
         _tell_of_gaps(planned)
         beams = [read_beam(beam.data, beam.points, beam.where) for beam in planned]
+        beams = list(with_leaf_width(beams, min(beam.leaf_width_mm for beam in beams)))  # a plan is made for one collimator
     if position != HEAD_FIRST_SUPINE:
         _warn(
             f"The patient lies {POSITIONS[position]} ({position}); beams are given by the angles of a head-first supine patient, "

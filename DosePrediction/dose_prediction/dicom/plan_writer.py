@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
@@ -21,6 +22,7 @@ from dose_prediction.output_files import whole_file
 SOURCE_AXIS_MM = 1000.0
 LARGEST_FIELD_MM = 200.0
 JAWS = ("ASYMX", "ASYMY")
+LEAVES = "MLCX"
 FRACTION_GY = 2.0
 
 
@@ -83,7 +85,9 @@ def _beam(number: int, beam: Beam | Arc, isocentre_mm: tuple[float, float, float
     data = item(
         TreatmentMachineName="",
         SourceAxisDistance=decimal(SOURCE_AXIS_MM),
-        BeamLimitingDeviceSequence=sequence(item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in JAWS),
+        BeamLimitingDeviceSequence=sequence(
+            [*(item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in JAWS), _leaves(beam)],
+        ),
         BeamNumber=number,
         BeamName=short(beam.name, 64) or default_beam_name(number),
         BeamType="DYNAMIC" if isinstance(beam, Arc) else "STATIC",
@@ -103,6 +107,21 @@ def _beam(number: int, beam: Beam | Arc, isocentre_mm: tuple[float, float, float
     return data
 
 
+def _leaf_pairs(beam: Beam | Arc) -> int:
+    return round(2 * LARGEST_FIELD_MM / beam.leaf_width_mm)
+
+
+def _leaves(beam: Beam | Arc) -> Dataset:
+    """The multileaf collimator, of leaves of one width."""
+    pairs = _leaf_pairs(beam)
+    boundaries = np.linspace(-LARGEST_FIELD_MM, LARGEST_FIELD_MM, pairs + 1)
+    return item(RTBeamLimitingDeviceType=LEAVES, NumberOfLeafJawPairs=pairs, LeafPositionBoundaries=decimals(boundaries))
+
+
+def _open(device: str, pairs: int) -> Dataset:
+    return item(RTBeamLimitingDeviceType=device, LeafJawPositions=decimals(pairs * [-LARGEST_FIELD_MM] + pairs * [LARGEST_FIELD_MM]))
+
+
 def _arc_points(arc: Arc) -> list[Dataset]:
     """The control points of an arc with their gantry angles and the directions in which the gantry leaves them."""
     direction = "CW" if arc.is_clockwise else "CC"
@@ -116,9 +135,7 @@ def _first_point(beam: Beam | Arc, isocentre_mm: tuple[float, float, float]) -> 
     gantry = {} if isinstance(beam, Arc) else {"GantryAngle": decimal(beam.gantry_deg), "GantryRotationDirection": "NONE"}
     return item(
         NominalBeamEnergy=decimal(beam.energy_mv),
-        BeamLimitingDevicePositionSequence=sequence(
-            item(RTBeamLimitingDeviceType=jaw, LeafJawPositions=decimals([-LARGEST_FIELD_MM, LARGEST_FIELD_MM])) for jaw in JAWS
-        ),
+        BeamLimitingDevicePositionSequence=sequence([*(_open(jaw, 1) for jaw in JAWS), _open(LEAVES, _leaf_pairs(beam))]),
         BeamLimitingDeviceAngle=decimal(beam.collimator_deg),
         BeamLimitingDeviceRotationDirection="NONE",
         PatientSupportAngle=decimal(beam.couch_deg),
