@@ -46,6 +46,7 @@ def predict_well(user, process, stage):
     user.press()
     user.wait_until_idle()
     assert user.status.startswith("Done: "), user.status
+    user.wait_for(lambda: not said_of_the_beams(user).endswith("still being computed…"))  # the late figure, too, is part of the scene
 
 
 def ask_again(user, stage):
