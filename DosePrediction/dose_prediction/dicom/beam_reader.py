@@ -50,7 +50,7 @@ def read_beam(data: Dataset, points: Sequence[Dataset], where: str) -> Beam | Ar
         "energy_mv": number(first, "NominalBeamEnergy", where, default=6.0),
         "is_flattened": not any(_is_fff(mode) for mode in items(data, "PrimaryFluenceModeSequence")),
         "weight": final if 0 < final <= 1000 else 1.0,
-        "leaf_width_mm": _leaf_width(data, where),
+        "leaf_width_mm": _leaf_width_mm(data, where),
         "name": "" if name == default_beam_name(int(number(data, "BeamNumber", where, default=0.0))) else name,
     }
     angles = _gantry_angles(points, where)
@@ -132,15 +132,15 @@ def _is_fff(mode: Dataset) -> bool:
     return text(mode, "FluenceMode").upper() == "NON_STANDARD" and text(mode, "FluenceModeID").upper() in ("FFF", "")
 
 
-def _leaf_width(data: Dataset, where: str) -> float:
+def _leaf_width_mm(data: Dataset, where: str) -> float:
     """The one of `LEAF_WIDTHS_MM` that is nearest to the leaves in the middle of the field; the narrowest for a beam without such a collimator."""
     for device in items(data, "BeamLimitingDeviceSequence"):
         if text(device, "RTBeamLimitingDeviceType").upper() in MULTILEAF:
-            boundaries = numbers(device, "LeafPositionBoundaries", where)
-            if len(boundaries) > 1:
-                above = min(max(int(np.searchsorted(boundaries, 0.0)), 1), len(boundaries) - 1)
-                width = boundaries[above] - boundaries[above - 1]
-                return min(LEAF_WIDTHS_MM, key=lambda usual: abs(usual - width))
+            boundaries_mm = numbers(device, "LeafPositionBoundaries", where)
+            if len(boundaries_mm) > 1:
+                above = min(max(int(np.searchsorted(boundaries_mm, 0.0)), 1), len(boundaries_mm) - 1)
+                width_mm = boundaries_mm[above] - boundaries_mm[above - 1]
+                return min(LEAF_WIDTHS_MM, key=lambda usual: abs(usual - width_mm))
     return LEAF_WIDTHS_MM[0]
 
 

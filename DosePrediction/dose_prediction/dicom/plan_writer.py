@@ -20,8 +20,7 @@ from dose_prediction.dicom.study import RT_PLAN, RT_STRUCTURE_SET
 from dose_prediction.output_files import whole_file
 
 SOURCE_AXIS_MM = 1000.0
-LARGEST_FIELD_MM = 200.0
-JAWS = ("ASYMX", "ASYMY")
+HALF_FIELD_MM = 200.0  # from the isocentre to each open jaw and leaf
 LEAVES = "MLCX"
 FRACTION_GY = 2.0
 
@@ -85,9 +84,7 @@ def _beam(number: int, beam: Beam | Arc, isocentre_mm: tuple[float, float, float
     data = item(
         TreatmentMachineName="",
         SourceAxisDistance=decimal(SOURCE_AXIS_MM),
-        BeamLimitingDeviceSequence=sequence(
-            [*(item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in JAWS), _leaves(beam)],
-        ),
+        BeamLimitingDeviceSequence=sequence(_device(name, pairs) for name, pairs in _devices(beam).items()),
         BeamNumber=number,
         BeamName=short(beam.name, 64) or default_beam_name(number),
         BeamType="DYNAMIC" if isinstance(beam, Arc) else "STATIC",
@@ -107,19 +104,20 @@ def _beam(number: int, beam: Beam | Arc, isocentre_mm: tuple[float, float, float
     return data
 
 
-def _leaf_pairs(beam: Beam | Arc) -> int:
-    return round(2 * LARGEST_FIELD_MM / beam.leaf_width_mm)
+def _devices(beam: Beam | Arc) -> dict[str, int]:
+    """The number of pairs of each beam limiting device: jaws, and a multileaf collimator of leaves of one width."""
+    return {"ASYMX": 1, "ASYMY": 1, LEAVES: round(2 * HALF_FIELD_MM / beam.leaf_width_mm)}
 
 
-def _leaves(beam: Beam | Arc) -> Dataset:
-    """The multileaf collimator, of leaves of one width."""
-    pairs = _leaf_pairs(beam)
-    boundaries = np.linspace(-LARGEST_FIELD_MM, LARGEST_FIELD_MM, pairs + 1)
-    return item(RTBeamLimitingDeviceType=LEAVES, NumberOfLeafJawPairs=pairs, LeafPositionBoundaries=decimals(boundaries))
+def _device(name: str, pairs: int) -> Dataset:
+    device = item(RTBeamLimitingDeviceType=name, NumberOfLeafJawPairs=pairs)
+    if name == LEAVES:
+        device.LeafPositionBoundaries = decimals(np.linspace(-HALF_FIELD_MM, HALF_FIELD_MM, pairs + 1))
+    return device
 
 
-def _open(device: str, pairs: int) -> Dataset:
-    return item(RTBeamLimitingDeviceType=device, LeafJawPositions=decimals(pairs * [-LARGEST_FIELD_MM] + pairs * [LARGEST_FIELD_MM]))
+def _open_device(name: str, pairs: int) -> Dataset:
+    return item(RTBeamLimitingDeviceType=name, LeafJawPositions=decimals(pairs * [-HALF_FIELD_MM] + pairs * [HALF_FIELD_MM]))
 
 
 def _arc_points(arc: Arc) -> list[Dataset]:
@@ -135,7 +133,7 @@ def _first_point(beam: Beam | Arc, isocentre_mm: tuple[float, float, float]) -> 
     gantry = {} if isinstance(beam, Arc) else {"GantryAngle": decimal(beam.gantry_deg), "GantryRotationDirection": "NONE"}
     return item(
         NominalBeamEnergy=decimal(beam.energy_mv),
-        BeamLimitingDevicePositionSequence=sequence([*(_open(jaw, 1) for jaw in JAWS), _open(LEAVES, _leaf_pairs(beam))]),
+        BeamLimitingDevicePositionSequence=sequence(_open_device(name, pairs) for name, pairs in _devices(beam).items()),
         BeamLimitingDeviceAngle=decimal(beam.collimator_deg),
         BeamLimitingDeviceRotationDirection="NONE",
         PatientSupportAngle=decimal(beam.couch_deg),
