@@ -40,7 +40,6 @@ BEAM_SETS: dict[str, tuple[Beam | Arc, ...]] = {
     "one arc": (Arc(181.0, 179.0),),
 }
 TURN_DEG = 20.0
-CUBIC = 3  # splines for doses: linear interpolation alone would cost about as much as is measured
 
 
 def main() -> int:
@@ -141,21 +140,18 @@ def turned_differences(model: Model, case: PlanCase, own: Prediction) -> tuple[f
     other = replace(case, ct_hu=turned(case.ct_hu + 1024, case.grid) - 1024, structures=structures, beams=beams)
     there = model.predicted(other)
     pairs = ((there.dose_gy, own.dose_gy), (there.prior_gy, own.prior_gy))
-    ours, prior = (float(np.abs(dose_gy - turned(before_gy, case.grid, CUBIC))[other.body].mean()) for dose_gy, before_gy in pairs)
+    ours, prior = (float(np.abs(dose_gy - turned(before_gy, case.grid))[other.body].mean()) for dose_gy, before_gy in pairs)
     return ours, prior
 
 
-def turned(volume: Volume, grid: Grid, order: int = 1) -> Volume:
-    """A volume (z, y, x) turned about the middle of its grid by `TURN_DEG`, as gantry angles grow: from anterior to the patient's left.
-
-    `order` is that of the interpolating spline.
-    """
+def turned(volume: Volume, grid: Grid) -> Volume:
+    """A volume (z, y, x) turned about the middle of its grid by `TURN_DEG`, as gantry angles grow: from anterior to the patient's left."""
     cosine, sine = np.cos(np.deg2rad(TURN_DEG)), np.sin(np.deg2rad(TURN_DEG))
     spacing = np.diag(grid.spacing_zyx_mm)
     back = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])  # (z, y, x) of the turned point to that of the point
     matrix = np.linalg.inv(spacing) @ back @ spacing
     middle = (np.array(volume.shape) - 1) / 2
-    return ndimage.affine_transform(volume, matrix, middle - matrix @ middle, order=order, output=np.float32)
+    return ndimage.affine_transform(volume, matrix, middle - matrix @ middle, order=1, output=np.float32)
 
 
 def spared_by_a_beam_off(model: Model, case: PlanCase, dose_gy: Volume) -> float | None:
