@@ -115,11 +115,17 @@ def _make(folder: Path) -> list[Path]:
 def _move_all(complete: Path, folder: Path) -> None:
     """Remove what is stale in `folder`, move every file of `complete` there, and remove `complete`; done again after a kill it comes to the same.
 
-    On a failure the files already moved are taken back unless they replaced an older one.
+    On a failure the files already moved are taken back unless they replaced an older one.  If `complete` has no list of stale
+    files it is being removed, or was when its process was killed: all that was to be moved has been.
     """
+    try:
+        stale = (complete / _STALE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        _discard(complete)
+        return
     moved: list[Path] = []
     try:
-        for name in (complete / _STALE).read_text(encoding="utf-8").splitlines():
+        for name in stale:
             (folder / name).unlink(missing_ok=True)
         for file in sorted(path for path in complete.iterdir() if path.name != _STALE):
             target = folder / file.name
@@ -136,8 +142,13 @@ def _move_all(complete: Path, folder: Path) -> None:
             return  # another process has moved them all
         for target in moved:
             target.unlink(missing_ok=True)
-        shutil.rmtree(complete, ignore_errors=True)
+        _discard(complete)
         raise
+    _discard(complete)
+
+
+def _discard(complete: Path) -> None:
+    (complete / _STALE).unlink(missing_ok=True)  # first, so that what is left after a kill is never taken for a complete set
     shutil.rmtree(complete, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ import SimpleITK
 
 from dose_prediction import volumes
 from dose_prediction.case import CaseError, CaseWarning, Grid
-from dose_prediction.output_files import OutputError, require_writable, whole_file, whole_folder
+from dose_prediction.output_files import OutputError, finish_interrupted, require_writable, whole_file, whole_folder
 from dose_prediction.volumes import read_volume, write_volume
 from small_disk import small_disk
 
@@ -199,6 +199,23 @@ def test_a_new_folder_appears_with_all_its_files_at_once(tmp_path: Path):
         (tmp_path / "late" / "notes.txt").write_text("y")
     assert sorted(path.name for path in (tmp_path / "late").iterdir()) == ["dose.nrrd", "notes.txt"]
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_folder_whose_process_was_killed_while_it_tidied_up_has_the_new_files(tmp_path: Path, monkeypatch):
+    (tmp_path / "dose.nrrd").write_text("old")
+
+    def killed(folder: Path, *_: object, **__: object) -> None:
+        for left in Path(folder).glob("*"):
+            left.unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), whole_folder(tmp_path) as unfinished:
+        (unfinished / "dose.nrrd").write_text("new")
+        patch.setattr("shutil.rmtree", killed)
+    assert [path.name for path in tmp_path.glob(".*")]
+    finish_interrupted(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["dose.nrrd"]
+    assert (tmp_path / "dose.nrrd").read_text() == "new"
 
 
 def test_asking_whether_a_folder_is_writable_leaves_nothing(tmp_path: Path):
