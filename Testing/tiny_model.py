@@ -9,7 +9,15 @@ from dose_prediction.model.bundle import Bundle
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 
 TINY = NetworkConfig(
-    widths=(8, 8, 16, 48), encoder_blocks=(1, 0, 1, 1), denoiser_blocks=(1, 0, 1, 1), context=24, latent=8, autoencoder_widths=(8, 8, 8, 8)
+    widths=(8, 8, 16, 48),
+    encoder_blocks=(1, 0, 1, 1),
+    denoiser_blocks=(1, 0, 1, 1),
+    context=24,
+    latent=8,
+    autoencoder_widths=(8, 8, 8, 8),
+    planner_rounds=1,
+    planner_volume_widths=(8, 8, 8),
+    planner_map_widths=(8, 8),
 )
 
 

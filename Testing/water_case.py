@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dose_prediction.case import Grid, PlanCase, Role, Structure, equispaced_beams
+from dose_prediction.case import Beam, Grid, PlanCase, Role, Structure, equispaced_beams
 
 SHAPE = (20, 40, 40)
 
@@ -29,6 +29,17 @@ def water_case(name: str = "Water cylinder", grid: Grid | None = None) -> PlanCa
         ),
         equispaced_beams(5),
     )
+
+
+def mirror_image(case: PlanCase) -> PlanCase:
+    """The case with left and right exchanged; its grid is symmetric about x = 0."""
+    sides = {"Parotid_L": "Parotid_R", "Parotid_R": "Parotid_L"}
+    structures = tuple(
+        Structure(s.name, Role.organ(sides[s.role.standard_name]) if s.role.standard_name in sides else s.role, s.mask[:, :, ::-1])
+        for s in case.structures
+    )
+    beams = tuple(Beam(-beam.gantry_deg % 360, -beam.couch_deg % 360) for beam in case.beams)
+    return PlanCase(case.name, case.grid, case.ct_hu[:, :, ::-1], structures, beams)
 
 
 def _box(z: np.ndarray, y: np.ndarray, x: np.ndarray, *ranges: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,9 @@
 """One prediction: a case goes in, the dose of a good plan comes out, with where it came from.
 
-    case -> planning region -> physics prior -> condition encoder, once -> expected dose and samples -> dose on the case's own grid
-    -> what the beams cannot do of it
+    case -> planning region -> physics prior -> condition encoder, once -> expected dose, and samples about it -> dose on the case's own grid
+                                             -> beam planner ------------^                    -> what the beams cannot do of it
+
+The expected dose is the mean of what the denoiser expects and what the beam planner plans, which err in different ways.
 
 Every stage is a function from values to values.  Between steps the progress is told and a cancel is obeyed.
 """
@@ -24,10 +26,12 @@ from dose_prediction.device import choose_device, working_precision
 from dose_prediction.familiarity import Features, experience_from_card, features
 from dose_prediction.guidance import Guide, guided_change
 from dose_prediction.model import diffusion
+from dose_prediction.model.beam_planner import beam_scene
 from dose_prediction.model.bundle import Bundle
 from dose_prediction.model.condition import ORGANS, goal_tokens, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
 from dose_prediction.model.condition_encoder import Condition
 from dose_prediction.model.network import ADDiffDose
+from dose_prediction.model.planned_dose import PlannedDose, mixed, planned_dose
 from dose_prediction.physics.mimic import ITERATIONS, Deliverability, Mimicked, deliverability, fit_dose
 from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, TracedBeams, physics_prior, trace_beams
 from dose_prediction.prediction_cache import PredictionCache
@@ -120,32 +124,33 @@ def predict(
         _check_goals(goals, region)
     traced, prior = _prior(case, region, cache, run)
     with run.stage("Encoding the case"), _autocast(torch_device, precision):
-        network = model.network.to(torch_device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        network = model.network.on(torch_device)
         depends_on = (case.digest, model.sha256, str(torch_device))
         encoded = cache.recall("condition", depends_on, lambda: _encoded(network, region, prior, case, (), torch_device))
     with run.stage("Predicting the dose"), _autocast(torch_device, precision):
         direct, residual = _expected(network, encoded)
-        free_gy = dose_gy = _dose(residual, prior, region)
-    change_gy: Volume | float = 0.0
+        denoised_gy = _dose(residual, prior, region)
+        planned = cache.recall("planned", depends_on, lambda: _planned(network, encoded.channels, region, traced, prior, torch_device))
+        free_gy = dose_gy = denoised_gy if planned is None else mixed(planned.dose_gy, denoised_gy, network.config.planner_share)
     if goals:
         with run.stage("Steering to the goals"):
             with _autocast(torch_device, precision):
                 encoded = _encoded(network, region, prior, case, goals, torch_device)
                 direct, residual = _expected(network, encoded)
-            dose_gy = _dose(residual, prior, region)
+            dose_gy = np.maximum(free_gy + _dose(residual, prior, region) - denoised_gy, 0)
             change_gy = guided_change(traced, region, prior, dose_gy, goals, GUIDE, lambda done: run.report(done / (GUIDE.iterations + 1)))
             dose_gy = np.maximum(dose_gy + change_gy, 0)
     gap = None
     if is_deliverable:
-        fitted, gap = _fitted(dose_gy, region, traced, prior, run)
-        change_gy = change_gy + fitted.dose_gy - dose_gy
+        fitted, gap = _fitted(dose_gy, region, traced, prior, planned, run)
         dose_gy = fitted.dose_gy
     drawn: list[Volume] = []
     if samples:
+        about = dose_gy - _dose(direct, prior, region)  # samples are drawn about what the denoiser expects of the case as it is
         with run.stage("Sampling plans", steps=samples * SAMPLING_STEPS), _autocast(torch_device, precision):
             for index in range(samples):
                 plan = _sampled(network.bound(encoded.conditions[0]), direct, network.levels, (seed, index), run)
-                drawn.append(np.maximum(_dose(plan, prior, region) + change_gy, 0))
+                drawn.append(np.maximum(_dose(plan, prior, region) + about, 0))
         if calibration := Calibration.from_card(model.card):
             drawn = calibration.applied(drawn, dose_gy, region)
     with run.stage("Finishing"):
@@ -173,17 +178,21 @@ def predict(
     if on_dose is not None:
         on_dose(prediction)
     if gap is None:
-        _, gap = _fitted(dose_gy, region, traced, prior, run)
+        _, gap = _fitted(dose_gy, region, traced, prior, planned, run)
     return replace(prediction, provenance=replace(provenance, stage_seconds=_rounded(run.seconds), deliverability=gap))
 
 
 @dataclass(frozen=True, eq=False)
 class _Encoded:
-    """The condition of a case and of its mirror image, the shape (batch, 1, z, y, x) of what is denoised, and what the case is like."""
+    """The condition of a case and of its mirror image, the shape (batch, 1, z, y, x) of what is denoised, and what the case is like.
+
+    `channels` (channels, z, y, x) are not padded.
+    """
 
     conditions: tuple[Condition, Condition]
     shape: tuple[int, ...]
     features: Features
+    channels: torch.Tensor
 
 
 def _encoded(
@@ -193,7 +202,17 @@ def _encoded(
     volumes = padded(torch.from_numpy(channels))[None].to(device)
     tokens = torch.from_numpy(np.concatenate([plan, goal_tokens(goals)]))[None].to(device)
     mirrored = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
-    return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]), features(channels, plan))
+    return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]), features(channels, plan), torch.from_numpy(channels))
+
+
+def _planned(
+    network: ADDiffDose, channels: torch.Tensor, region: PlanningRegion, traced: TracedBeams, prior: PhysicsPrior, device: torch.device
+) -> PlannedDose | None:
+    """What the beam planner plans; None for weighted beams, as it has learnt plans whose beams weigh alike."""
+    if prior.shares is not None:
+        return None
+    scene = beam_scene(traced, region.prescription_map_gy, prior.beamlets)
+    return planned_dose(network.planner, channels, traced, scene, True, device)
 
 
 def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:
@@ -214,14 +233,16 @@ def _prior(case: PlanCase, region: PlanningRegion, cache: PredictionCache, run: 
     return traced, prior
 
 
-def _fitted(dose_gy: Volume, region: PlanningRegion, traced: TracedBeams, prior: PhysicsPrior, run: Run) -> tuple[Mimicked, Deliverability]:
+def _fitted(
+    dose_gy: Volume, region: PlanningRegion, traced: TracedBeams, prior: PhysicsPrior, planned: PlannedDose | None, run: Run
+) -> tuple[Mimicked, Deliverability]:
     """What the beams can give of the dose, and how far that is from it."""
     with run.stage("Fitting the beams"):
         fitted = fit_dose(
             traced,
             region,
             dose_gy,
-            start=prior.beamlets,
+            start=planned.beamlets if planned else prior.beamlets,
             shares=prior.shares,
             on_iteration=lambda done: run.report(min(done / ITERATIONS, 1.0)),
         )

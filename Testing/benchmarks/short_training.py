@@ -31,7 +31,15 @@ from dose_prediction.training.settings import TrainingSettings
 from dose_prediction.training.validation import prior_gy, scores
 
 PRIOR, BODY = CHANNELS.index("prior"), CHANNELS.index("body")
-HALF_WIDTH = NetworkConfig(widths=(16, 32, 64, 96), autoencoder_widths=(8, 16, 32, 48), latent=16)
+# The beam planner, which is left alone here, as small as it can be.
+HALF_WIDTH = NetworkConfig(
+    widths=(16, 32, 64, 96),
+    autoencoder_widths=(8, 16, 32, 48),
+    latent=16,
+    planner_rounds=1,
+    planner_volume_widths=(8, 8, 8),
+    planner_map_widths=(8, 8),
+)
 AUTOENCODER_STEPS = 60
 JUDGED_LEVELS = (0.25, 1.0, 4.0)  # of noise, in standard deviations of the residual / 10 Gy
 DRAWN, DRAWN_CASES = 4, 4  # samples a case, and of how many cases

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dose_prediction.case import Arc, Beam, PlanCase, Role, Structure, static_fields
+from dose_prediction.case import Arc, Beam, PlanCase, static_fields
 from dose_prediction.model.condition import (
     CHANNELS,
     FIRST_NUMBER,
@@ -23,23 +23,12 @@ from dose_prediction.model.condition import (
 )
 from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.region import planning_region
-from water_case import water_case
+from water_case import mirror_image, water_case
 
 
 def shown(case: PlanCase) -> tuple[np.ndarray, np.ndarray]:
     region = planning_region(case)
     return volume_channels(region, physics_prior(region, trace_beams(case, region))), plan_tokens(region, case.beams)
-
-
-def mirror_image(case: PlanCase) -> PlanCase:
-    """The case with left and right exchanged; its grid is symmetric about x = 0."""
-    sides = {"Parotid_L": "Parotid_R", "Parotid_R": "Parotid_L"}
-    structures = tuple(
-        Structure(s.name, Role.organ(sides[s.role.standard_name]) if s.role.standard_name in sides else s.role, s.mask[:, :, ::-1])
-        for s in case.structures
-    )
-    beams = tuple(Beam(-beam.gantry_deg % 360, -beam.couch_deg % 360) for beam in case.beams)
-    return PlanCase(case.name, case.grid, case.ct_hu[:, :, ::-1], structures, beams)
 
 
 def test_every_channel_shows_what_it_is_named_after() -> None:

@@ -24,9 +24,10 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plans")
     case = water_case()
     region = planning_region(case)
-    prior = physics_prior(region, trace_beams(case, region))
+    traced = trace_beams(case, region)
+    prior = physics_prior(region, traced)
     for name, off_gy in (("simulated_lung_slim_0", 1.0), ("simulated_lung_broad_1", 3.0), ("simulated_liver_slim_0", 0.5)):
-        store_case(folder / f"{name}.npz", region, prior, prior.dose_gy + np.float32(off_gy), case.beams)
+        store_case(folder / f"{name}.npz", region, traced, prior, prior.dose_gy + np.float32(off_gy), case.beams)
     return folder
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from dose_prediction.case import CaseError
 from dose_prediction.command_line import main
 from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle, save_bundle
-from dose_prediction.model.network import NetworkConfig
+from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.training import release
 from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases, structures_in
 from dose_prediction.training.loop import schedule, train
@@ -138,18 +138,38 @@ def test_two_processes_interrupted_and_resumed_train_as_one_with_the_same_cases_
     assert max(moved) < 0.1 * settings.learning_rate * settings.steps
 
 
-def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_rounding(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("planner_share", [0.0, 1.0])
+def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_rounding(data: Path, tmp_path: Path, planner_share: float) -> None:
+    settings = replace(SETTINGS, planner_share=planner_share)
     case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
         network = tiny_bundle().network.requires_grad_(True)
-        step = TrainingStep(network, SETTINGS, torch.device("cpu"), precision)
+        step = TrainingStep(network, settings, torch.device("cpu"), precision)
         sum(step(case, torch.Generator().manual_seed(0)).values(), torch.zeros(())).backward()
         found = [parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None]
         assert {gradient.dtype for gradient in found} == {torch.float32}
         gradients.append(torch.cat(found))
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.98
     assert not torch.equal(*gradients)
+
+
+def test_an_untrained_planner_is_as_far_off_as_the_quick_plan(data: Path, tmp_path: Path) -> None:
+    case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
+    step = TrainingStep(ADDiffDose(TINY), replace(SETTINGS, planner_share=1.0), torch.device("cpu"), torch.float32)
+    losses = step(case, torch.Generator().manual_seed(0))
+    quick_plan = float(np.abs(case.residual[case.body].astype(np.float32)).mean())
+    assert float(losses["planned"].detach()) == pytest.approx(quick_plan, rel=1e-3)
+    assert float(losses["rounds"].detach()) / SETTINGS.rounds_weight == pytest.approx(quick_plan, rel=0.1)  # of cells
+
+
+def test_a_case_prepared_without_beams_is_refused(data: Path, tmp_path: Path) -> None:
+    case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
+    with np.load(case.file) as stored:
+        kept = {name: stored[name] for name in stored if not name.startswith("beams_")}
+    np.savez(case.file, **kept)
+    with pytest.raises(CaseError, match="pt_1.npz was prepared by an earlier version"):
+        case.scene()
 
 
 def test_cases_that_processes_cannot_share_are_refused(data: Path, tmp_path: Path) -> None:

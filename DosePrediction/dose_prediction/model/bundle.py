@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
+from dose_prediction.model.stored_weights import packed, unpacked
 from dose_prediction.model_files import CARD_FILE, WEIGHTS_FILE
 from dose_prediction.output_files import finish_interrupted, whole_folder
 from dose_prediction.resources import resource_path
@@ -64,19 +65,18 @@ def load_bundle(folder: Path | None = None) -> Bundle:
             "install the extension again."
         )
     try:
-        state = load_file(weights)
         network = ADDiffDose(config, levels)
-        network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    except (SafetensorError, RuntimeError) as error:
+        network.load_state_dict(unpacked(load_file(weights)))
+    except (SafetensorError, RuntimeError, KeyError) as error:
         raise ModelError(f"The model file {weights} does not fit its card ({str(error).splitlines()[0]}); install the extension again.") from error
     return Bundle(network.eval().requires_grad_(False), card)
 
 
 def save_bundle(folder: Path, network: ADDiffDose, card: dict[str, Any]) -> dict[str, Any]:
-    """Write `network` as half-precision weights with its card, both or neither; returns the card with sizes, noise levels and SHA-256 filled in."""
+    """Write the weights of `network` with their card, both or neither; returns the card with sizes, noise levels and SHA-256 filled in."""
     sizes, levels = network.config.as_dict(), asdict(network.levels)
     with whole_folder(folder) as scratch:
-        save_file({name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}, scratch / WEIGHTS_FILE)
+        save_file(packed(network.state_dict()), scratch / WEIGHTS_FILE)
         complete = {**card, "network": sizes, "noise_levels": levels, "sha256": file_sha256(scratch / WEIGHTS_FILE)}
         (scratch / CARD_FILE).write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
     return complete

@@ -89,20 +89,23 @@ def _token(kind: str, subject: int | None, *numbers: float) -> NDArray[np.float3
     return token
 
 
-def padded_size(size: int) -> int:
-    """The number of voxels that an axis of `size` is padded to: a multiple of `MULTIPLE`, at least `SMALLEST`."""
-    return max(-(-size // MULTIPLE) * MULTIPLE, SMALLEST)
+def padded_size(size: int, multiple: int = MULTIPLE) -> int:
+    """The number of voxels that an axis of `size` is padded to: a multiple of `multiple`, at least `SMALLEST`."""
+    return max(-(-size // multiple) * multiple, SMALLEST)
 
 
-def padded(volumes: torch.Tensor) -> torch.Tensor:
+def padded(volumes: torch.Tensor, multiple: int = MULTIPLE) -> torch.Tensor:
     """Volumes (..., z, y, x) padded with zeros at the high ends of every axis to its `padded_size`."""
-    ends = [padded_size(size) - size for size in volumes.shape[-3:]]
+    ends = [padded_size(size, multiple) - size for size in volumes.shape[-3:]]
     return torch.nn.functional.pad(volumes, (0, ends[2], 0, ends[1], 0, ends[0]))
 
 
 def mirrored_channels(volumes: torch.Tensor) -> torch.Tensor:
-    """The channels (..., channels, z, y, x) of the patient's mirror image: left and right change places, and so do paired organs."""
-    order = list(range(len(CHANNELS)))
+    """The channels (..., channels, z, y, x) of the patient's mirror image: left and right change places, and so do paired organs.
+
+    The moments, which come last, may be left out.
+    """
+    order = list(range(volumes.shape[-4]))
     left, right = CHANNELS.index("Parotid_L"), CHANNELS.index("Parotid_R")
     order[left], order[right] = right, left
     mirrored = volumes[..., order, :, :, :].flip(-1)

@@ -8,6 +8,20 @@ import torch
 from torch import Tensor, nn
 
 
+class VoxelNorm(nn.Module):
+    """Layer normalisation over the channels of each voxel, or beamlet: what else is in the volume changes nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (batch, channels, ...), fastest where channels come last in memory."""
+        last = x.movedim(1, -1)
+        return nn.functional.layer_norm(last, last.shape[-1:], self.weight.to(x.dtype), self.bias.to(x.dtype)).movedim(-1, 1)
+
+
 class ResidualBlock(nn.Module):
     """Group normalisation, then two 3 x 3 x 3 convolutions; an embedding, where there is one, scales and shifts the normalised input (FiLM).
 

@@ -1,4 +1,4 @@
-"""The whole network: CT autoencoder, condition encoder and denoiser, built from one small configuration."""
+"""The whole network: CT autoencoder, condition encoder, denoiser and beam planner, built from one small configuration."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from dose_prediction.model.autoencoder import CTAutoencoder
+from dose_prediction.model.beam_planner import BeamPlanner
 from dose_prediction.model.condition_encoder import Condition, ConditionEncoder
 from dose_prediction.model.denoiser import Denoiser
 from dose_prediction.model.diffusion import Network, NoiseLevels
+
+# Layers by which numbers come in or go out.
+END_LAYERS = frozenset({"stem", "moments_in", "plan_in", "latent_in", "noise_in", "out"})
+END_LAYERS |= {"messages", "taken_in", "direction", "change", "correction"}  # of the planner
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,10 @@ class NetworkConfig:
     latent: int = 32
     autoencoder_widths: tuple[int, ...] = (16, 32, 64, 96)
     beam_moments: bool = True  # whether it knows which dose comes from which side
+    planner_rounds: int = 4
+    planner_volume_widths: tuple[int, ...] = (32, 64, 96)
+    planner_map_widths: tuple[int, ...] = (64, 96)
+    planner_share: float = 0.5  # of the expected dose; the rest is the denoiser's
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -40,7 +51,7 @@ class NetworkConfig:
 
 
 class ADDiffDose(nn.Module):
-    """CT autoencoder, condition encoder and denoiser together."""
+    """CT autoencoder, condition encoder, denoiser and beam planner together."""
 
     def __init__(self, config: NetworkConfig, levels: NoiseLevels | None = None) -> None:
         super().__init__()
@@ -49,12 +60,35 @@ class ADDiffDose(nn.Module):
         self.autoencoder = CTAutoencoder(config.autoencoder_widths, config.latent)
         self.condition_encoder = ConditionEncoder(config.widths, config.encoder_blocks, config.context, config.latent, config.beam_moments)
         self.denoiser = Denoiser(config.widths, config.denoiser_blocks, config.context, config.beam_moments)
+        self.planner = BeamPlanner(config.planner_rounds, config.planner_volume_widths, config.planner_map_widths)
+
+    def on(self, device: torch.device) -> ADDiffDose:
+        """The network itself, on `device`, its kernels with channels last in memory, as is fastest."""
+        self.to(device)
+        for parameter in self.parameters():
+            if parameter.ndim in CHANNELS_LAST:
+                parameter.data = parameter.data.contiguous(memory_format=CHANNELS_LAST[parameter.ndim])
+        return self
 
     def condition(self, volumes: Tensor, tokens: Tensor) -> Condition:
         """Encode a case once: `volumes` (batch, channels, z, y, x), axes multiples of 16; `tokens` (batch, n, TOKEN_SIZE)."""
         with torch.no_grad():  # the autoencoder is trained first, on its own, and then frozen
             latent, _ = self.autoencoder.encode(volumes[:, :1])
         return self.condition_encoder(volumes, latent, tokens)
+
+    def hidden_and_other_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The matrices and kernels of hidden layers; and the rest, vectors and the layers that numbers come in or go out by.
+
+        Without the autoencoder's, which is trained on its own.
+        """
+        hidden: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in self.named_parameters():
+            part, *layers = name.split(".")
+            if part != "autoencoder":
+                is_end = bool(END_LAYERS.intersection(layers if part == "planner" else layers[:1]))
+                (others if is_end or parameter.ndim < 2 else hidden).append(parameter)
+        return hidden, others
 
     def bound(self, condition: Condition) -> Network:
         """The denoiser with its condition, as `diffusion` wants it."""

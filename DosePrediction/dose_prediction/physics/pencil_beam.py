@@ -40,6 +40,7 @@ class PencilBeams:
     open_fluence: torch.Tensor  # (beams, rows, columns) of the open beam, relative to its axis
     responses: torch.Tensor  # (beams, components, rows, columns) transformed beamlet responses
     plane_shape: tuple[int, int]
+    margin: int  # samples of a plane before the centre of its first beamlet
     upsampling: int
     positions: torch.Tensor  # (beams, points, 2) where the points project, in grid_sample's unit square
     depth_weights: torch.Tensor  # (beams, components, points)
@@ -48,9 +49,23 @@ class PencilBeams:
         """The same beams for some of the points."""
         return replace(self, positions=self.positions[:, indices], depth_weights=self.depth_weights[:, :, indices])
 
+    def to(self, device: torch.device) -> PencilBeams:
+        """The same beams on another device."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **moved)
+
+    def averaged(self, group: torch.Tensor, groups: int) -> PencilBeams:
+        """The same beams for groups of points, each where the mean of its points is; `group` (points,) says which of `groups` a point belongs to."""
+        sizes = torch.bincount(group, minlength=groups)
+
+        def mean(values: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(*values.shape[:-1], groups).index_add_(values.ndim - 1, group, values) / sizes
+
+        return replace(self, positions=mean(self.positions.mT).mT.contiguous(), depth_weights=mean(self.depth_weights))
+
     def to_maps(self, beamlets: torch.Tensor) -> torch.Tensor:
         """Fluence maps (beams, rows, columns) from the fluence of the open beamlets (n,)."""
-        maps = torch.zeros(self.open_beamlets.shape, dtype=beamlets.dtype)
+        maps = torch.zeros(self.open_beamlets.shape, dtype=beamlets.dtype, device=beamlets.device)
         return maps.masked_scatter(self.open_beamlets, beamlets)
 
     def dose(self, fluence: torch.Tensor) -> torch.Tensor:
@@ -68,7 +83,9 @@ class PencilBeams:
         The steps of `dose` transposed, in the opposite order.
         """
         at_points = (self.depth_weights * worth)[:, :, None]
-        planes = torch.empty(1, dtype=worth.dtype).expand(*at_points.shape[:2], *self.plane_shape)  # of which the gather's transpose reads the shape
+        planes = torch.empty(1, dtype=worth.dtype, device=worth.device).expand(
+            *at_points.shape[:2], *self.plane_shape
+        )  # of which the gather's transpose reads the shape
         spread, _ = torch.ops.aten.grid_sampler_2d_backward(at_points, planes, self.positions[:, None], 0, 0, True, [True, False])
         spectrum = torch.fft.rfft2(spread).mul_(self.responses.conj()).sum(1)
         lattice = torch.fft.irfft2(spectrum, s=self.plane_shape)
@@ -80,7 +97,7 @@ class PencilBeams:
         """The convolved planes' values (beams, components, points) at the points."""
         beams, rows, columns = fluence.shape
         step = self.upsampling
-        lattice = torch.zeros(beams, *self.plane_shape, dtype=fluence.dtype)
+        lattice = torch.zeros(beams, *self.plane_shape, dtype=fluence.dtype, device=fluence.device)
         lattice[:, : rows * step : step, : columns * step : step] = fluence * self.open_fluence
         planes = torch.fft.irfft2(torch.fft.rfft2(lattice)[:, None] * self.responses, s=self.plane_shape)
         lateral = torch.nn.functional.grid_sample(planes, self.positions[:, None], mode="bilinear", padding_mode="zeros", align_corners=True)
@@ -153,6 +170,7 @@ def set_up_beams(
         torch.from_numpy(open_fluence),
         torch.fft.rfft2(torch.from_numpy(responses), s=plane_shape),
         plane_shape,
+        half,
         upsampling,
         torch.from_numpy(positions),
         torch.from_numpy(weights),

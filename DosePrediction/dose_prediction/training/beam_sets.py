@@ -66,7 +66,7 @@ def _make(variant: Variant) -> None:
     traced = trace_beams(case, region)
     prior = physics_prior(region, traced)
     reference = onto_region(openkbp.read_reference(variant.source).dose_gy, case, region)
-    store_case(variant.file, region, prior, replanned(traced, region, reference, prior.beamlets).dose_gy, case.beams)
+    store_case(variant.file, region, traced, prior, replanned(traced, region, reference, prior.beamlets).dose_gy, case.beams)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

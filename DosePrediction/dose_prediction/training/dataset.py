@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +21,18 @@ from tqdm import tqdm
 from dose_prediction import openkbp
 from dose_prediction.case import Arc, Beam, CaseError
 from dose_prediction.cohort import run_each
-from dose_prediction.model.condition import CHANNELS, FIRST_ORGAN, ORGANS, plan_tokens, volume_channels
+from dose_prediction.model.beam_planner import BeamScene, beam_scene
+from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY, FIRST_ORGAN, ORGANS, plan_tokens, volume_channels
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.output_files import whole_file
-from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, physics_prior, trace_beams
+from dose_prediction.physics.pencil_beam import PencilBeams
+from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, TracedBeams, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
 
 Job = tuple[Path, Path, int]  # the case, the file that is made of it and the number of the prior's variant
 VARIED_BY = 0.4
+_BEAMS = "beams_"  # begins the names of what is stored of the beams
+_PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
 
 
@@ -36,14 +41,36 @@ class TrainingCase:
     """One case as the loop uses it, on the grid of its region.
 
     `volumes` (channels, z, y, x) and `residual` (z, y, x), which is (reference - prior) / RESIDUAL_SCALE_GY inside the body and 0 outside, are
-    float16; `tokens` (n, TOKEN_SIZE) float32; `voxel_mm3` the volume of a voxel.
+    float16; `tokens` (n, TOKEN_SIZE) float32; `voxel_mm3` the volume of a voxel.  `file` holds the beams as well, which not every step needs.
     """
 
-    name: str
+    file: Path
     volumes: NDArray[np.float16]
     residual: NDArray[np.float16]
     tokens: NDArray[np.float32]
     voxel_mm3: float
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+    def scene(self) -> tuple[TracedBeams, BeamScene]:
+        """The case's traced beams and what a planner is given of them, read from the file.  Raises CaseError if it was prepared without them."""
+        with np.load(self.file, allow_pickle=False) as stored:
+            try:
+                parts = {name: stored[_BEAMS + name] for name in (field.name for field in fields(PencilBeams))}
+                start, directions = torch.from_numpy(stored[_BEAMS + "start"]), stored[_BEAMS + "directions"]
+            except KeyError:
+                raise CaseError(f"{self.file} was prepared by an earlier version, without beams; remove it and it is prepared anew.") from None
+        beams = PencilBeams(
+            **{name: torch.from_numpy(part) for name, part in parts.items() if name not in _PLAIN},
+            plane_shape=(int(parts["plane_shape"][0]), int(parts["plane_shape"][1])),
+            margin=int(parts["margin"]),
+            upsampling=int(parts["upsampling"]),
+        )
+        traced = TracedBeams(beams, self.body, (1.0,) * len(directions), directions)
+        prescription = self.volumes[CHANNELS.index("prescription")].astype(np.float32) * np.float32(DOSE_SCALE_GY)
+        return traced, beam_scene(traced, prescription, start)
 
     @property
     def body(self) -> NDArray[np.bool_]:
@@ -85,7 +112,7 @@ def make_each(make: Callable[[Job], object], jobs: Sequence[Job], name: str, wor
 
 @dataclass(frozen=True)
 class PreparedCases:
-    """Prepared cases in files of 20 MB or so, each read when it is asked for, so that a cohort may be larger than the memory."""
+    """Prepared cases in files of 50 MB or so, each read when it is asked for, so that a cohort may be larger than the memory."""
 
     files: Sequence[Path]
 
@@ -101,7 +128,7 @@ class PreparedCases:
 
     def __getitem__(self, index: int) -> TrainingCase:
         with np.load(self.files[index], allow_pickle=False) as stored:
-            return TrainingCase(self.files[index].stem, stored["volumes"], stored["residual"], stored["tokens"], float(stored["voxel_mm3"]))
+            return TrainingCase(self.files[index], stored["volumes"], stored["residual"], stored["tokens"], float(stored["voxel_mm3"]))
 
 
 def one_thread_in_a_worker() -> None:
@@ -117,9 +144,10 @@ def _prepare(job: Job) -> None:
     reference = openkbp.read_reference(source)
     region = planning_region(case)
     objective = varied_objective(np.random.default_rng([zlib.crc32(source.stem.encode()), number])) if number else PlanObjective()
-    prior = physics_prior(region, trace_beams(case, region), objective)
+    traced = trace_beams(case, region)
+    prior = physics_prior(region, traced, objective)
     wanted = onto_region(reference.dose_gy, case, region)
-    store_case(file, region, prior, wanted, case.beams)
+    store_case(file, region, traced, prior, wanted, case.beams)
 
 
 def _prepared_name(source: Path, number: int) -> str:
@@ -145,14 +173,19 @@ def varied_objective(generator: np.random.Generator) -> PlanObjective:
     )
 
 
-def store_case(file: Path, region: PlanningRegion, prior: PhysicsPrior, wanted_gy: NDArray[np.float32], beams: Sequence[Beam | Arc]) -> None:
-    """Write a `TrainingCase` that is to learn the dose `wanted_gy` (z, y, x) of the plan's beams."""
+def store_case(
+    file: Path, region: PlanningRegion, traced: TracedBeams, prior: PhysicsPrior, wanted_gy: NDArray[np.float32], beams: Sequence[Beam | Arc]
+) -> None:
+    """Write a `TrainingCase` that is to learn the dose `wanted_gy` (z, y, x) of the plan's beams, which weigh alike."""
     residual = np.where(region.body, (wanted_gy - prior.dose_gy) / RESIDUAL_SCALE_GY, 0)
+    arrays: dict[str, Any] = {
+        "volumes": volume_channels(region, prior).astype(STORED),
+        "residual": residual.astype(STORED),
+        "tokens": plan_tokens(region, beams),
+        "voxel_mm3": np.float64(region.grid.voxel_volume_mm3),
+        _BEAMS + "start": prior.beamlets.numpy(),
+        _BEAMS + "directions": traced.directions,
+    }
+    arrays |= {_BEAMS + name: np.asarray(value) for name, value in vars(traced.beams).items()}
     with whole_file(file) as unfinished:
-        np.savez(
-            unfinished,
-            volumes=volume_channels(region, prior).astype(STORED),
-            residual=residual.astype(STORED),
-            tokens=plan_tokens(region, beams),
-            voxel_mm3=np.float64(region.grid.voxel_volume_mm3),
-        )
+        np.savez(unfinished, **arrays)

@@ -1,4 +1,5 @@
-"""The training loop, read top to bottom: first the CT autoencoder, then, with it frozen, condition encoder and denoiser.
+"""The training loop, read top to bottom: first the CT autoencoder, then, with it frozen, all else: a step is the
+denoiser's, with its condition encoder, or the beam planner's.
 
 Every random choice is drawn from a generator seeded by the step and the case's place in it, so that a resumed training does exactly what an
 uninterrupted one would have done, and several processes what one would.  The learning rate rises, stays, and falls to zero over the last part of the
@@ -31,6 +32,7 @@ from dose_prediction.training.calibrate import NOT_CALIBRATED
 from dose_prediction.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint, start_from_model
 from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases
 from dose_prediction.training.losses import autoencoder_loss
+from dose_prediction.training.muon import Muon
 from dose_prediction.training.processes import Processes, training_processes
 from dose_prediction.training.settings import TrainingSettings
 from dose_prediction.training.simulated_plans import OTHER_BEAMS, site_of
@@ -110,9 +112,10 @@ def _train(
     cohort: Cohort, output: Path, resume: bool, model: Bundle | None, settings: TrainingSettings, config: NetworkConfig, processes: Processes
 ) -> None:
     torch.manual_seed(settings.seed)
-    network = ADDiffDose(config).to(processes.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network = ADDiffDose(config).on(processes.device)
     average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True)
+    hidden, others = network.hidden_and_other_parameters()
+    optimiser = Muon(hidden, others, settings.learning_rate, settings.weight_decay)
     if resume:
         state = load_checkpoint(output, network, average, optimiser)
     else:

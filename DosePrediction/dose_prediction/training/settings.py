@@ -13,12 +13,16 @@ class TrainingSettings:
     priors: int = 2  # variants of the physics prior that each case is seen with
     cases_per_step: int = 1  # over all processes together
     autoencoder_steps: int = 500
-    learning_rate: float = 8e-4
+    learning_rate: float = 1e-3
     autoencoder_learning_rate: float = 2e-3
     weight_decay: float = 5e-2
     warm_up: int = 200
     decay_fraction: float = 0.3
     average_decay: float = 0.999
+    planner_share: float = 0.5  # of the beam planner; the shares below are of the steps that are the denoiser's
+    rounds_weight: float = 0.6  # of the mean error of the doses of the planner's rounds
+    swapped_share: float = 0.4  # of the planner's steps, with left and front exchanged or one of them turned round
+    upended_share: float = 0.2  # of the planner's steps, with head and feet exchanged
     expected_share: float = 0.65  # at the infinite noise level
     goal_share: float = 0.25  # with some of the plan's own doses as goals
     posed_share: float = 0.75  # with the case turned, zoomed and shifted

@@ -107,7 +107,7 @@ def _make(plan: SimulatedPlan) -> None:
     region = planning_region(case)
     traced = trace_beams(case, region)
     plan.file.parent.mkdir(parents=True, exist_ok=True)
-    store_case(plan.file, region, physics_prior(region, traced), physics_prior(region, traced, CONVERGED).dose_gy, case.beams)
+    store_case(plan.file, region, traced, physics_prior(region, traced), physics_prior(region, traced, CONVERGED).dose_gy, case.beams)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

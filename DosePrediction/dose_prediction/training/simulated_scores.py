@@ -22,12 +22,11 @@ from tqdm import tqdm
 from dose_prediction.case import CaseError
 from dose_prediction.device import working_precision
 from dose_prediction.model.bundle import load_bundle
-from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.training.dataset import PreparedCases, TrainingCase
 from dose_prediction.training.simulated_plans import site_of
-from dose_prediction.training.validation import expected_residual
+from dose_prediction.training.validation import expected_gy, prior_gy
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ def site_scores(network: ADDiffDose, plans: PreparedCases) -> dict[str, SiteScor
 
 def _errors_gy(network: ADDiffDose, plan: TrainingCase, precision: torch.dtype) -> tuple[float, float]:
     """Mean absolute errors over the body of the model's dose, which is not negative, and of the prior's."""
-    prior, left = plan.volumes[CHANNELS.index("prior")].astype(np.float32) * DOSE_SCALE_GY, plan.residual.astype(np.float32) * RESIDUAL_SCALE_GY
-    change = np.maximum(expected_residual(network, plan, precision, mirror=True) * RESIDUAL_SCALE_GY, -prior)
+    left = plan.residual.astype(np.float32) * RESIDUAL_SCALE_GY
+    change = expected_gy(network, plan, precision, mirror=True) - prior_gy(plan)
     return float(np.abs(change - left)[plan.body].mean()), float(np.abs(left)[plan.body].mean())
 
 

@@ -1,11 +1,12 @@
-"""The loss of one case in one step: which noise level, mirror image, pose and goals it is seen with, and how far the answer is off."""
+"""The loss of one case in one step, the denoiser's or the planner's: how the case is seen, with which noise and goals, and how far it is off."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from dose_prediction.model import diffusion
+from dose_prediction.model import beam_planner, diffusion
+from dose_prediction.model.beam_planner import BeamScene
 from dose_prediction.model.condition import (
     CHANNELS,
     DOSE_SCALE_GY,
@@ -18,7 +19,9 @@ from dose_prediction.model.condition import (
     padded,
 )
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
+from dose_prediction.model.lattice_symmetry import LatticeSymmetry
 from dose_prediction.model.network import ADDiffDose
+from dose_prediction.physics.coarse_beams import CELL
 from dose_prediction.training.augmentation import draw_pose, posed_channels, posed_tokens, posed_volumes
 from dose_prediction.training.dataset import TrainingCase, structures_in
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
@@ -38,6 +41,8 @@ class TrainingStep(nn.Module):
     def forward(self, case: TrainingCase, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss terms by name; every random choice comes from `generator`."""
         settings = self.settings
+        if float(torch.rand((), generator=generator)) < settings.planner_share:
+            return self._planner_losses(case, generator)
         volumes, residual, tokens = torch.from_numpy(case.volumes).float(), torch.from_numpy(case.residual).float(), torch.from_numpy(case.tokens)
         draw = torch.rand(4, generator=generator).tolist()
         if draw[1] < settings.goal_share:
@@ -54,12 +59,32 @@ class TrainingStep(nn.Module):
             return self._expected_losses(volumes, residual, tokens, voxel_mm3)
         return self._noise_losses(volumes, residual, tokens, generator)
 
+    def _planner_losses(self, case: TrainingCase, generator: torch.Generator) -> dict[str, Tensor]:
+        """How far the planned dose is off, with and without its correction, and each round's."""
+        traced, scene = case.scene()
+        scene, beams = scene.to(self.device), traced.beams.to(self.device)
+        volumes = torch.from_numpy(case.volumes).float().to(self.device)
+        wanted = _prior(volumes) + torch.from_numpy(case.residual).float().to(self.device)
+        with self._autocast():
+            planned = self.network.planner(padded(volumes, beam_planner.MULTIPLE)[None], scene, drawn_view(scene, self.settings, generator))
+        inside = _body(volumes).flatten()
+        dose = torch.zeros(len(inside), device=self.device).index_copy(0, inside.nonzero()[:, 0], beams.dose(planned.fluence) / RESIDUAL_SCALE_GY)
+        correction = planned.correction_gy[tuple(slice(size) for size in wanted.shape)] / RESIDUAL_SCALE_GY
+        answers = dose, dose + inside * correction.flatten()
+        structures = structures_in(volumes)
+        error = torch.stack([absolute_error(answer, wanted.flatten(), inside) for answer in answers]).mean()
+        dvh = torch.stack([dvh_error(answer, wanted.flatten(), structures, case.voxel_mm3) for answer in answers]).mean()
+        of_cells = nn.functional.avg_pool3d(padded(torch.stack([wanted, volumes[CHANNELS.index("body")]]), beam_planner.MULTIPLE), CELL)
+        cells, filled = scene.beams.in_cells(of_cells[None])
+        rounds = (torch.stack(planned.doses_gy[1:]) / RESIDUAL_SCALE_GY - cells / filled).abs().mean()
+        return {"planned": error, "planned dvh": self.settings.dvh_weight * dvh, "rounds": self.settings.rounds_weight * rounds}
+
     def _expected_losses(self, volumes: Tensor, residual: Tensor, tokens: Tensor, voxel_mm3: float) -> dict[str, Tensor]:
         batch = _batch(volumes)
         with self._autocast():
             denoiser = self.network.bound(self.network.condition(batch, tokens[None]))
             answer = _cropped(diffusion.expected(denoiser, (1, 1, *batch.shape[2:]), self.network.levels, self.device), residual)
-        prior = volumes[CHANNELS.index("prior")] * (DOSE_SCALE_GY / RESIDUAL_SCALE_GY)
+        prior = _prior(volumes)
         dvh = dvh_error((prior + answer).flatten(), (prior + residual).flatten(), structures_in(volumes), voxel_mm3)
         return {"error": absolute_error(answer, residual, _body(volumes)), "dvh": self.settings.dvh_weight * dvh}
 
@@ -79,6 +104,19 @@ class TrainingStep(nn.Module):
 
 def _batch(volumes: Tensor) -> Tensor:
     return padded(volumes)[None]
+
+
+def drawn_view(scene: BeamScene, settings: TrainingSettings, generator: torch.Generator) -> LatticeSymmetry:
+    """A random view of a case: a mirror image or not, and some of the others; beams out of the slices' plane are not exchanged with others."""
+    mirror, upend, turn, swap, flip = torch.rand(5, generator=generator).tolist()
+    coplanar = bool((scene.directions.norm(dim=1) > 0.999).all())
+    turned = coplanar and turn < settings.swapped_share
+    return LatticeSymmetry(turned and swap < 2 / 3, mirror < 0.5, turned and flip < 2 / 3, upend < settings.upended_share)
+
+
+def _prior(volumes: Tensor) -> Tensor:
+    """The physics prior (z, y, x) in units of the residual."""
+    return volumes[CHANNELS.index("prior")] * (DOSE_SCALE_GY / RESIDUAL_SCALE_GY)
 
 
 def _body(volumes: Tensor) -> Tensor:

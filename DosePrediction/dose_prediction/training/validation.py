@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from dose_prediction.model import diffusion
 from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY, mirrored_channels, mirrored_tokens, padded
 from dose_prediction.model.network import ADDiffDose
+from dose_prediction.model.planned_dose import mixed, planned_dose
 from dose_prediction.openkbp import dvh_metrics
 from dose_prediction.training.dataset import TrainingCase, structures_in
 
 
 def validation_scores(network: ADDiffDose, cases: Iterable[TrainingCase], precision: torch.dtype, mirror: bool = False) -> tuple[float, float]:
     """Dose score and DVH score in Gy of the expected dose, by the definitions of `openkbp`."""
-    return scores((case, prior_gy(case) + expected_residual(network, case, precision, mirror) * diffusion.RESIDUAL_SCALE_GY) for case in cases)
+    return scores((case, expected_gy(network, case, precision, mirror)) for case in cases)
 
 
 def scores(predicted: Iterable[tuple[TrainingCase, NDArray[np.float32]]]) -> tuple[float, float]:
@@ -41,9 +42,19 @@ def prior_gy(case: TrainingCase) -> NDArray[np.float32]:
     return case.volumes[CHANNELS.index("prior")].astype(np.float32) * DOSE_SCALE_GY
 
 
+def expected_gy(network: ADDiffDose, case: TrainingCase, precision: torch.dtype, mirror: bool) -> NDArray[np.float32]:
+    """The expected dose (z, y, x) of a prepared case in Gy, not negative."""
+    denoised = np.maximum(prior_gy(case) + expected_residual(network, case, precision, mirror) * diffusion.RESIDUAL_SCALE_GY, 0)
+    device = next(network.parameters()).device
+    traced, scene = case.scene()
+    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+        planned = planned_dose(network.planner, torch.from_numpy(case.volumes).float(), traced, scene, mirror, device)
+    return mixed(planned.dose_gy, denoised, network.config.planner_share)
+
+
 @torch.inference_mode()
 def expected_residual(network: ADDiffDose, case: TrainingCase, precision: torch.dtype, mirror: bool) -> NDArray[np.float32]:
-    """The expected residual (z, y, x) of a prepared case."""
+    """The residual (z, y, x) of a prepared case that the denoiser expects."""
     device = next(network.parameters()).device
     volumes = padded(torch.from_numpy(case.volumes).float())[None].to(device)
     tokens = torch.from_numpy(case.tokens)[None].to(device)

@@ -1,0 +1,45 @@
+"""The dose of the fluence that the beam planner plans for a case, with the planner's correction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dose_prediction.model.beam_planner import MULTIPLE, BeamPlanner, BeamScene
+from dose_prediction.model.condition import padded
+from dose_prediction.model.lattice_symmetry import AS_IT_IS, MIRRORED
+from dose_prediction.physics.prior import TracedBeams
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedDose:
+    """A dose in Gy on the region's grid (z, y, x), never negative, and the fluence (n,) of the open beamlets that gives it but for the correction."""
+
+    dose_gy: NDArray[np.float32]
+    beamlets: torch.Tensor
+
+
+@torch.inference_mode()
+def planned_dose(
+    planner: BeamPlanner, channels: torch.Tensor, traced: TracedBeams, scene: BeamScene, mirror: bool, device: torch.device
+) -> PlannedDose:
+    """Plan the case of `channels` (channels, z, y, x) as it is and, if `mirror`, its mirror image as well, and take the mean of both."""
+    volumes = padded(channels, MULTIPLE)[None].to(device)
+    there = scene.to(device)
+    plans = [planner(volumes, there, view) for view in ((AS_IT_IS, MIRRORED) if mirror else (AS_IT_IS,))]
+    fluence = torch.stack([plan.fluence for plan in plans]).mean(0).cpu()
+    depth, height, width = traced.body.shape
+    correction = torch.stack([plan.correction_gy for plan in plans]).mean(0).cpu()[:depth, :height, :width].numpy()
+    beamlets = fluence[traced.beams.open_beamlets]
+    dose_gy = np.maximum(traced.dose(beamlets) + correction, 0) * traced.body
+    if not np.isfinite(dose_gy).all():
+        raise FloatingPointError("The network returned values that are not numbers; the model does not fit this case.")
+    return PlannedDose(dose_gy.astype(np.float32), beamlets)
+
+
+def mixed(planned_gy: NDArray[np.float32], denoised_gy: NDArray[np.float32], planner_share: float) -> NDArray[np.float32]:
+    """The expected dose: a mean of what is planned and what the denoiser expects."""
+    return (planner_share * planned_gy + (1 - planner_share) * denoised_gy).astype(np.float32)
