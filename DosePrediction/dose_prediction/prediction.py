@@ -212,7 +212,7 @@ def _planned(
     if prior.shares is not None:
         return None
     scene = beam_scene(traced, region.prescription_map_gy, prior.beamlets)
-    return planned_dose(network.planner, channels, traced, scene, True, device)
+    return planned_dose(network.planner, channels, traced, scene, device)
 
 
 def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:

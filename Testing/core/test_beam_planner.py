@@ -45,7 +45,7 @@ def water() -> tuple[torch.Tensor, TracedBeams, BeamScene]:
 
 def test_an_untrained_planner_leaves_the_quick_plan_as_it_is(water: tuple[torch.Tensor, TracedBeams, BeamScene]) -> None:
     channels, traced, scene = water
-    found = planned_dose(planner(), channels, traced, scene, True, CPU)
+    found = planned_dose(planner(), channels, traced, scene, CPU)
     assert torch.equal(traced.beams.to_maps(found.beamlets), scene.start)
     assert np.allclose(found.dose_gy, channels[1].numpy() * 70, atol=1e-3)
 

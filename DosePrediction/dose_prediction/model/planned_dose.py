@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from dose_prediction.model.beam_planner import MULTIPLE, BeamPlanner, BeamScene
 from dose_prediction.model.condition import padded
-from dose_prediction.model.lattice_symmetry import AS_IT_IS, MIRRORED
 from dose_prediction.physics.prior import TracedBeams
 
 
@@ -23,17 +22,15 @@ class PlannedDose:
 
 
 @torch.inference_mode()
-def planned_dose(
-    planner: BeamPlanner, channels: torch.Tensor, traced: TracedBeams, scene: BeamScene, mirror: bool, device: torch.device
-) -> PlannedDose:
-    """Plan the case of `channels` (channels, z, y, x) as it is and, if `mirror`, its mirror image as well, and take the mean of both."""
-    volumes = padded(channels, MULTIPLE)[None].to(device)
-    there = scene.to(device)
-    plans = [planner(volumes, there, view) for view in ((AS_IT_IS, MIRRORED) if mirror else (AS_IT_IS,))]
-    fluence = torch.stack([plan.fluence for plan in plans]).mean(0).cpu()
+def planned_dose(planner: BeamPlanner, channels: torch.Tensor, traced: TracedBeams, scene: BeamScene, device: torch.device) -> PlannedDose:
+    """Plan the case of `channels` (channels, z, y, x).
+
+    Once, as it is: the mean with the mirror image's plan is better by a hundredth of a gray only, and takes another half second.
+    """
+    plan = planner(padded(channels, MULTIPLE)[None].to(device), scene.to(device))
     depth, height, width = traced.body.shape
-    correction = torch.stack([plan.correction_gy for plan in plans]).mean(0).cpu()[:depth, :height, :width].numpy()
-    beamlets = fluence[traced.beams.open_beamlets]
+    correction = plan.correction_gy.cpu()[:depth, :height, :width].numpy()
+    beamlets = plan.fluence.cpu()[traced.beams.open_beamlets]
     dose_gy = np.maximum(traced.dose(beamlets) + correction, 0) * traced.body
     if not np.isfinite(dose_gy).all():
         raise FloatingPointError("The network returned values that are not numbers; the model does not fit this case.")
