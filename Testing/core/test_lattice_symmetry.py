@@ -12,7 +12,7 @@ import torch
 
 from dose_prediction.case import Beam, PlanCase
 from dose_prediction.model.condition import CHANNELS
-from dose_prediction.model.lattice_symmetry import MIRRORED, LatticeSymmetry
+from dose_prediction.model.lattice_symmetry import LatticeSymmetry
 from dose_prediction.physics.prior import TracedBeams, trace_beams
 from dose_prediction.region import planning_region
 from water_case import water_case
@@ -57,7 +57,7 @@ def test_the_views_are_sixteen() -> None:
 def test_only_a_mirror_image_exchanges_the_parotids() -> None:
     channels = torch.rand(1, len(CHANNELS), 4, 6, 6)
     left, right = CHANNELS.index("Parotid_L"), CHANNELS.index("Parotid_R")
-    assert torch.equal(MIRRORED.channels(channels)[:, left], channels[:, right].flip(-1))
+    assert torch.equal(LatticeSymmetry(flip_x=True).channels(channels)[:, left], channels[:, right].flip(-1))
     assert torch.equal(LatticeSymmetry(flip_y=True).channels(channels)[:, left], channels[:, left].flip(-2))
     turned = LatticeSymmetry(swap=True, flip_x=True)  # a quarter turn: the left parotid is in front, and on the left again when mirrored
     assert torch.equal(turned.channels(channels)[:, left], turned.volume(channels[:, right]))

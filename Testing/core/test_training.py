@@ -138,9 +138,9 @@ def test_two_processes_interrupted_and_resumed_train_as_one_with_the_same_cases_
     assert max(moved) < 0.1 * settings.learning_rate * settings.steps
 
 
-@pytest.mark.parametrize("planner_share", [0.0, 1.0])
-def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_rounding(data: Path, tmp_path: Path, planner_share: float) -> None:
-    settings = replace(SETTINGS, planner_share=planner_share)
+@pytest.mark.parametrize("planner_step_share", [0.0, 1.0])
+def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_rounding(data: Path, tmp_path: Path, planner_step_share: float) -> None:
+    settings = replace(SETTINGS, planner_step_share=planner_step_share)
     case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
@@ -156,7 +156,7 @@ def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_roundi
 
 def test_an_untrained_planner_is_as_far_off_as_the_quick_plan(data: Path, tmp_path: Path) -> None:
     case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
-    step = TrainingStep(ADDiffDose(TINY), replace(SETTINGS, planner_share=1.0), torch.device("cpu"), torch.float32)
+    step = TrainingStep(ADDiffDose(TINY), replace(SETTINGS, planner_step_share=1.0), torch.device("cpu"), torch.float32)
     losses = step(case, torch.Generator().manual_seed(0))
     quick_plan = float(np.abs(case.residual[case.body].astype(np.float32)).mean())
     assert float(losses["planned"].detach()) == pytest.approx(quick_plan, rel=1e-3)

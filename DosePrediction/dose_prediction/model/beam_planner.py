@@ -30,8 +30,6 @@ from dose_prediction.physics.prior import TracedBeams
 
 Volume = NDArray[np.float32]
 MULTIPLE = 8  # voxels: the volume U-Net halves the cells' lattice twice
-
-
 MESSAGES = 8  # features that the beams carry into the volume
 WISHES = 16  # features that the beams collect from it
 
@@ -40,8 +38,8 @@ WISHES = 16  # features that the beams collect from it
 class BeamScene:
     """The beams of a case as the planner is given them.
 
-    `start` (beams, rows, columns) is the fluence of the quick plan, `unit` a typical fluence; `directions` (beams, 2) say where each beam's source
-    is, to the left and in front, for a length of 1 in the plane of the slices.
+    `start` (beams, rows, columns) is the fluence of the quick plan, `unit` the even fluence whose mean dose in the targets is the highest
+    prescription; `directions` (beams, 2) say how far each beam's source is to the left and in front, of a distance of 1.
     """
 
     beams: CoarseBeams

@@ -59,4 +59,4 @@ class LatticeSymmetry:
         return [axis for axis, turned in ((-1, self.flip_x), (-2, self.flip_y), (-3, self.flip_z)) if turned]
 
 
-AS_IT_IS, MIRRORED = LatticeSymmetry(), LatticeSymmetry(flip_x=True)
+AS_IT_IS = LatticeSymmetry()

@@ -6,6 +6,7 @@ Dose is computed as everywhere else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +43,12 @@ class CoarseBeams:
 
     def to_cells(self, maps: Tensor) -> Tensor:
         """What the beams carry of maps of features (beams, features, rows, columns) into each cell: (features, cells), differentiable."""
-        carried: Tensor = _ToCells.apply(maps, self)
+        carried: Tensor = _Linear.apply(maps, self._carried, self._collected)
         return carried
 
     def to_beamlets(self, values: Tensor) -> Tensor:
         """The mean (beams, features, rows, columns) of the values (features, cells) over the cells that each open beamlet sees, differentiable."""
-        collected: Tensor = _ToBeamlets.apply(values, self)
+        collected: Tensor = _Linear.apply(values, self._collected, self._carried)
         return collected / self.seen * self.beams.open_beamlets[:, None]
 
     def volume(self, values: Tensor) -> Tensor:
@@ -71,26 +72,17 @@ class CoarseBeams:
         return collected
 
 
-class _ToCells(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, maps: Tensor, beams: CoarseBeams) -> Tensor:
-        ctx.beams = beams
-        return beams._carried(maps)
+class _Linear(torch.autograd.Function):
+    """A linear map whose gradient is its transpose, which is given with it."""
 
     @staticmethod
-    def backward(ctx: Any, *worth: Tensor) -> tuple[Tensor, None]:
-        return ctx.beams._collected(worth[0]), None
-
-
-class _ToBeamlets(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, beams: CoarseBeams) -> Tensor:
-        ctx.beams = beams
-        return beams._collected(values)
+    def forward(ctx: Any, values: Tensor, mapped: Callable[[Tensor], Tensor], transposed: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.transposed = transposed
+        return mapped(values)
 
     @staticmethod
-    def backward(ctx: Any, *worth: Tensor) -> tuple[Tensor, None]:
-        return ctx.beams._carried(worth[0].contiguous()), None
+    def backward(ctx: Any, *worth: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transposed(worth[0].contiguous()), None, None
 
 
 def coarse_beams(beams: PencilBeams, body: NDArray[np.bool_], lattice: tuple[int, int, int]) -> CoarseBeams:

@@ -19,7 +19,7 @@ class TrainingSettings:
     warm_up: int = 200
     decay_fraction: float = 0.3
     average_decay: float = 0.999
-    planner_share: float = 0.5  # of the beam planner; the shares below are of the steps that are the denoiser's
+    planner_step_share: float = 0.5  # of the beam planner; the shares below are of the steps that are the denoiser's
     rounds_weight: float = 0.6  # of the mean error of the doses of the planner's rounds
     swapped_share: float = 0.4  # of the planner's steps, with left and front exchanged or one of them turned round
     upended_share: float = 0.2  # of the planner's steps, with head and feet exchanged

@@ -41,7 +41,7 @@ class TrainingStep(nn.Module):
     def forward(self, case: TrainingCase, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss terms by name; every random choice comes from `generator`."""
         settings = self.settings
-        if float(torch.rand((), generator=generator)) < settings.planner_share:
+        if float(torch.rand((), generator=generator)) < settings.planner_step_share:
             return self._planner_losses(case, generator)
         volumes, residual, tokens = torch.from_numpy(case.volumes).float(), torch.from_numpy(case.residual).float(), torch.from_numpy(case.tokens)
         draw = torch.rand(4, generator=generator).tolist()
