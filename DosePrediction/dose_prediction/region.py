@@ -149,7 +149,9 @@ class _Carrier:
     def _resampled(self, block: Volume, outside: float) -> Volume:
         image = _sitk_image(block, self.from_grid)
         if max(self.shrink) > 1:
-            image = sitk.BinShrink(image, self.shrink)
+            # Averaging drops what is left over at the high ends, so the last values are repeated until nothing is.
+            missing = [-size % factor for size, factor in zip(image.GetSize(), self.shrink, strict=True)]
+            image = sitk.BinShrink(sitk.ZeroFluxNeumannPad(image, [0, 0, 0], missing), self.shrink)
         resampler = sitk.ResampleImageFilter()
         resampler.SetReferenceImage(_sitk_image(np.zeros((1, 1, 1), np.float32), self.to_grid))
         resampler.SetSize(self.to_grid.shape[::-1])
