@@ -61,6 +61,16 @@ def test_every_direction_of_a_step_weighs_about_the_same() -> None:
     assert values.max() < 1.3
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-6])
+def test_a_gradient_of_few_directions_stays_bounded(size: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    few = size * torch.randn(64, 2, generator=generator) @ torch.randn(2, 500, generator=generator)
+    values = torch.linalg.svdvals(orthogonalised(few).float())
+    assert values[:2].min() > 0.6
+    assert values.max() < 1.4
+    assert values[2:].max() < 0.5  # of rounding, which grows
+
+
 def test_a_parameter_without_a_gradient_stays() -> None:
     still, moved = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.ones(3, 3))
     moved.grad = torch.eye(3)
