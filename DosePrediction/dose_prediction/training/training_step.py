@@ -25,6 +25,7 @@ from dose_prediction.physics.coarse_beams import CELL
 from dose_prediction.training.augmentation import draw_pose, posed_channels, posed_tokens, posed_volumes
 from dose_prediction.training.dataset import TrainingCase, structures_in
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
+from dose_prediction.training.posed_view import posed
 from dose_prediction.training.settings import TrainingSettings
 
 
@@ -108,10 +109,11 @@ def _batch(volumes: Tensor) -> Tensor:
 
 def drawn_view(scene: BeamScene, settings: TrainingSettings, generator: torch.Generator) -> LatticeSymmetry:
     """A random view of a case: a mirror image or not, and some of the others; beams out of the slices' plane are not exchanged with others."""
-    mirror, upend, turn, swap, flip = torch.rand(5, generator=generator).tolist()
+    mirror, upend, turn, swap, flip, pose = torch.rand(6, generator=generator).tolist()
     coplanar = bool((scene.directions.norm(dim=1) > 0.999).all())
     turned = coplanar and turn < settings.swapped_share
-    return LatticeSymmetry(turned and swap < 2 / 3, mirror < 0.5, turned and flip < 2 / 3, upend < settings.upended_share)
+    symmetry = LatticeSymmetry(turned and swap < 2 / 3, mirror < 0.5, turned and flip < 2 / 3, upend < settings.upended_share)
+    return posed(symmetry, generator) if pose < settings.planner_posed_share else symmetry
 
 
 def _prior(volumes: Tensor) -> Tensor:
