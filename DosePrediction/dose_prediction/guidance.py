@@ -53,7 +53,7 @@ def guided_change(
     body, voxels = traced.body, prior.dose_gy[traced.body]
     held = _as_it_is(region, voxels, {goal.organ for goal in goals}, guide)
     in_target = region.prescription_map_gy[body] > 0
-    chosen, importance = sampled_points(in_target | in_organs(region), SAMPLED_POINTS)
+    chosen, importance = sampled_points(region.places, in_target | in_organs(region), SAMPLED_POINTS)
     rest = torch.from_numpy(predicted_gy[body] - voxels)[chosen]  # what the prediction adds to the prior
     wishes = tuple(_wish(goal, region, voxels[chosen] + rest.numpy(), chosen, importance) for goal in goals)
     cost = _GuidedCost(held.at(chosen, importance), rest, wishes, guide.goal)

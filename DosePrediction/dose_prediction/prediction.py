@@ -28,7 +28,7 @@ from dose_prediction.guidance import Guide, guided_change
 from dose_prediction.model import diffusion
 from dose_prediction.model.beam_planner import beam_scene
 from dose_prediction.model.bundle import Bundle
-from dose_prediction.model.condition import ORGANS, goal_tokens, mirrored_channels, mirrored_tokens, padded, plan_tokens, volume_channels
+from dose_prediction.model.condition import ORGANS, goal_tokens, padded, plan_tokens, volume_channels
 from dose_prediction.model.condition_encoder import Condition
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.model.planned_dose import PlannedDose, mixed, planned_dose
@@ -128,7 +128,7 @@ def predict(
         depends_on = (case.digest, model.sha256, str(torch_device))
         encoded = cache.recall("condition", depends_on, lambda: _encoded(network, region, prior, case, (), torch_device))
     with run.stage("Predicting the dose"), _autocast(torch_device, precision):
-        direct, residual = _expected(network, encoded)
+        residual = _expected(network, encoded)
         denoised_gy = _dose(residual, prior, region)
         planned = cache.recall("planned", depends_on, lambda: _planned(network, encoded.channels, region, traced, prior, torch_device))
         free_gy = dose_gy = denoised_gy if planned is None else mixed(planned.dose_gy, denoised_gy, network.config.planner_share)
@@ -136,7 +136,7 @@ def predict(
         with run.stage("Steering to the goals"):
             with _autocast(torch_device, precision):
                 encoded = _encoded(network, region, prior, case, goals, torch_device)
-                direct, residual = _expected(network, encoded)
+                residual = _expected(network, encoded)
             dose_gy = np.maximum(free_gy + _dose(residual, prior, region) - denoised_gy, 0)
             change_gy = guided_change(traced, region, prior, dose_gy, goals, GUIDE, lambda done: run.report(done / (GUIDE.iterations + 1)))
             dose_gy = np.maximum(dose_gy + change_gy, 0)
@@ -146,10 +146,10 @@ def predict(
         dose_gy = fitted.dose_gy
     drawn: list[Volume] = []
     if samples:
-        about = dose_gy - _dose(direct, prior, region)  # samples are drawn about what the denoiser expects of the case as it is
+        about = dose_gy - _dose(residual, prior, region)  # samples are drawn about what the denoiser expects of the case as it is
         with run.stage("Sampling plans", steps=samples * SAMPLING_STEPS), _autocast(torch_device, precision):
             for index in range(samples):
-                plan = _sampled(network.bound(encoded.conditions[0]), direct, network.levels, (seed, index), run)
+                plan = _sampled(network.bound(encoded.condition), residual, network.levels, (seed, index), run)
                 drawn.append(np.maximum(_dose(plan, prior, region) + about, 0))
         if calibration := Calibration.from_card(model.card):
             drawn = calibration.applied(drawn, dose_gy, region)
@@ -184,12 +184,12 @@ def predict(
 
 @dataclass(frozen=True, eq=False)
 class _Encoded:
-    """The condition of a case and of its mirror image, the shape (batch, 1, z, y, x) of what is denoised, and what the case is like.
+    """The condition of a case, the shape (batch, 1, z, y, x) of what is denoised, and what the case is like.
 
     `channels` (channels, z, y, x) are not padded.
     """
 
-    conditions: tuple[Condition, Condition]
+    condition: Condition
     shape: tuple[int, ...]
     features: Features
     channels: torch.Tensor
@@ -201,8 +201,7 @@ def _encoded(
     channels, plan = volume_channels(region, prior), plan_tokens(region, case.beams)
     volumes = padded(torch.from_numpy(channels))[None].to(device)
     tokens = torch.from_numpy(np.concatenate([plan, goal_tokens(goals)]))[None].to(device)
-    mirrored = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
-    return _Encoded((network.condition(volumes, tokens), mirrored), (1, 1, *volumes.shape[2:]), features(channels, plan), torch.from_numpy(channels))
+    return _Encoded(network.condition(volumes, tokens), (1, 1, *volumes.shape[2:]), features(channels, plan), torch.from_numpy(channels))
 
 
 def _planned(
@@ -259,11 +258,9 @@ def _sampled(network: diffusion.Network, mean: torch.Tensor, levels: diffusion.N
     return diffusion.sample(network, mean, levels, SAMPLING_STEPS, generator, on_step=lambda done: run.report(before + done))
 
 
-def _expected(network: ADDiffDose, encoded: _Encoded) -> tuple[torch.Tensor, torch.Tensor]:
-    """The expected residual as the case is, and its mean with that of the mirror image, mirrored back."""
-    device = encoded.conditions[0].context.device
-    direct, mirrored = (diffusion.expected(network.bound(c), encoded.shape, network.levels, device) for c in encoded.conditions)
-    return direct, 0.5 * (direct + mirrored.flip(-1))
+def _expected(network: ADDiffDose, encoded: _Encoded) -> torch.Tensor:
+    """The residual that the denoiser expects."""
+    return diffusion.expected(network.bound(encoded.condition), encoded.shape, network.levels, encoded.condition.context.device)
 
 
 def _dose(residual: torch.Tensor, prior: PhysicsPrior, region: PlanningRegion) -> Volume:

@@ -53,6 +53,11 @@ class PlanningRegion:
             dose = np.where(target.fraction >= 0.5, np.float32(target.prescription_gy), dose)
         return dose
 
+    @property
+    def places(self) -> NDArray[np.float64]:
+        """Where each voxel of the body lies (n, 3): x, y and z in voxels from the origin of the patient's coordinates, wherever the region is cut."""
+        return self.grid.world_from_index(np.argwhere(self.body)) / np.asarray(self.grid.spacing_mm)
+
 
 def planning_region(case: PlanCase) -> PlanningRegion:
     """Cut out and, where needed, resample the part of `case` that is computed."""

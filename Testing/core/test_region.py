@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,13 @@ def test_targets_with_one_prescription_are_one_target_and_the_highest_comes_firs
     assert [target.prescription_gy for target in region.targets] == [70.0, 56.0]
     levels = np.unique(region.prescription_map_gy)
     assert levels.tolist() == [0.0, 56.0, 70.0]
+
+
+def test_a_voxel_keeps_its_place_when_the_region_is_cut_elsewhere() -> None:
+    case = water_case()
+    shorter = np.where(np.arange(SHAPE[0])[:, None, None] < 9, False, case.body)
+    cut = replace(case, structures=tuple(replace(s, mask=s.mask & shorter) for s in case.structures))
+    regions = [planning_region(either) for either in (case, cut)]
+    assert regions[0].grid.origin_mm != regions[1].grid.origin_mm
+    places = [{tuple(place) for place in region.places.round(6)} for region in regions]
+    assert places[1] < places[0]

@@ -65,7 +65,7 @@ def fit_dose(
     in_target = region.prescription_map_gy[body] > 0
     weight = torch.from_numpy(np.where(in_target, TARGET_WEIGHT, 1.0).astype(np.float32)) / len(wanted)
     goals = VoxelGoals(wanted, weight, wanted, weight, torch.zeros_like(weight))
-    chosen, importance = sampled_points(in_target | in_organs(region), SAMPLED_POINTS)
+    chosen, importance = sampled_points(region.places, in_target | in_organs(region), SAMPLED_POINTS)
     fitted, wishes = beams.at(chosen), goals.at(chosen, importance)
     if start is None:
         start = _scaled_open_fields(fitted, wishes.lower_gy)

@@ -158,7 +158,7 @@ def physics_prior(
 
     wanted_gy = float(goals.lower_gy[in_target].mean())
     spared = (goals.quadratic_weight > goals.quadratic_weight.median()).numpy()
-    chosen, importance = sampled_points(in_target | spared, objective.sampled_points)
+    chosen, importance = sampled_points(region.places, in_target | spared, objective.sampled_points)
     points, goals = beams.at(chosen), goals.at(chosen, importance)
     start = uniform * wanted_gy / mean_in_target
     beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration)

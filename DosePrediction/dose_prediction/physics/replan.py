@@ -51,7 +51,7 @@ def replanned(
     """
     weights = weights or ReplanWeights()
     in_target = region.prescription_map_gy[traced.body] > 0
-    chosen, importance = sampled_points(in_target | in_organs(region), SAMPLED_POINTS)
+    chosen, importance = sampled_points(region.places, in_target | in_organs(region), SAMPLED_POINTS)
     points, reference = traced.beams.at(chosen), reference_gy[traced.body][chosen].astype(np.float32)
     structures = [
         _Structure(np.flatnonzero(members[chosen]), weight / max(1, int(members.sum())), is_target)

@@ -168,7 +168,7 @@ def _validate_and_save(
     """Whatever is due at this step."""
     is_last = state.step == settings.steps
     if held_out and (state.step % settings.validate_every == 0 or is_last):
-        dose_score, dvh_score = validation_scores(average, held_out, precision, mirror=is_last)
+        dose_score, dvh_score = validation_scores(average, held_out, precision)
         state.history.append({"step": state.step, "hours": round(state.seconds / 3600, 3), "dose_score_gy": dose_score, "dvh_score_gy": dvh_score})
         progress.write(f"step {state.step}: {state.seconds / 3600:.2f} h, dose score {dose_score:.3f} Gy, DVH score {dvh_score:.3f} Gy")
     if state.step % settings.checkpoint_every == 0 or is_last:

@@ -54,7 +54,7 @@ def site_scores(network: ADDiffDose, plans: PreparedCases) -> dict[str, SiteScor
 def _errors_gy(network: ADDiffDose, plan: TrainingCase, precision: torch.dtype) -> tuple[float, float]:
     """Mean absolute errors over the body of the model's dose, which is not negative, and of the prior's."""
     left = plan.residual.astype(np.float32) * RESIDUAL_SCALE_GY
-    change = expected_gy(network, plan, precision, mirror=True) - prior_gy(plan)
+    change = expected_gy(network, plan, precision) - prior_gy(plan)
     return float(np.abs(change - left)[plan.body].mean()), float(np.abs(left)[plan.body].mean())
 
 

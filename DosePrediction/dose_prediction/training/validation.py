@@ -9,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from dose_prediction.model import diffusion
-from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY, mirrored_channels, mirrored_tokens, padded
+from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY, padded
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.model.planned_dose import mixed, planned_dose
 from dose_prediction.openkbp import dvh_metrics
 from dose_prediction.training.dataset import TrainingCase, structures_in
 
 
-def validation_scores(network: ADDiffDose, cases: Iterable[TrainingCase], precision: torch.dtype, mirror: bool = False) -> tuple[float, float]:
+def validation_scores(network: ADDiffDose, cases: Iterable[TrainingCase], precision: torch.dtype) -> tuple[float, float]:
     """Dose score and DVH score in Gy of the expected dose, by the definitions of `openkbp`."""
-    return scores((case, expected_gy(network, case, precision, mirror)) for case in cases)
+    return scores((case, expected_gy(network, case, precision)) for case in cases)
 
 
 def scores(predicted: Iterable[tuple[TrainingCase, NDArray[np.float32]]]) -> tuple[float, float]:
@@ -42,9 +42,9 @@ def prior_gy(case: TrainingCase) -> NDArray[np.float32]:
     return case.volumes[CHANNELS.index("prior")].astype(np.float32) * DOSE_SCALE_GY
 
 
-def expected_gy(network: ADDiffDose, case: TrainingCase, precision: torch.dtype, mirror: bool) -> NDArray[np.float32]:
+def expected_gy(network: ADDiffDose, case: TrainingCase, precision: torch.dtype) -> NDArray[np.float32]:
     """The expected dose (z, y, x) of a prepared case in Gy, not negative."""
-    denoised = np.maximum(prior_gy(case) + expected_residual(network, case, precision, mirror) * diffusion.RESIDUAL_SCALE_GY, 0)
+    denoised = np.maximum(prior_gy(case) + expected_residual(network, case, precision) * diffusion.RESIDUAL_SCALE_GY, 0)
     device = next(network.parameters()).device
     traced, scene = case.scene()
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
@@ -53,7 +53,7 @@ def expected_gy(network: ADDiffDose, case: TrainingCase, precision: torch.dtype,
 
 
 @torch.inference_mode()
-def expected_residual(network: ADDiffDose, case: TrainingCase, precision: torch.dtype, mirror: bool) -> NDArray[np.float32]:
+def expected_residual(network: ADDiffDose, case: TrainingCase, precision: torch.dtype) -> NDArray[np.float32]:
     """The residual (z, y, x) of a prepared case that the denoiser expects."""
     device = next(network.parameters()).device
     volumes = padded(torch.from_numpy(case.volumes).float())[None].to(device)
@@ -61,8 +61,5 @@ def expected_residual(network: ADDiffDose, case: TrainingCase, precision: torch.
     shape = (1, 1, *volumes.shape[2:])
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         result = diffusion.expected(network.bound(network.condition(volumes, tokens)), shape, network.levels, volumes.device)
-        if mirror:
-            flipped = network.condition(mirrored_channels(volumes), mirrored_tokens(tokens))
-            result = 0.5 * (result + diffusion.expected(network.bound(flipped), shape, network.levels, volumes.device).flip(-1))
     depth, height, width = case.residual.shape
     return result[0, 0, :depth, :height, :width].cpu().numpy()
