@@ -68,17 +68,18 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """The matrix (rows, columns) with all singular values brought to about 1 (0.7 to 1.2), in bfloat16.
 
     The rounds are done on the products of its rows alone, which are few numbers, so in float32: less work than on the matrix, and nearer the truth.
+    The matrix itself is rounded first, so that a gradient summed up in another order gives the same step.
     """
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if is_tall else matrix
-    x = x / (x.norm() + 1e-12)
-    products, turned = x @ x.mT, torch.eye(len(x), device=x.device)
+    x = (x / (x.norm() + 1e-12)).bfloat16()
+    products, turned = x.float() @ x.mT.float(), torch.eye(len(x), device=x.device)
     a, b, c = QUINTIC
     for _ in range(ROUNDS):
         turn = b * products + c * (products @ products)
         turn.diagonal().add_(a)
         products, turned = turn @ products @ turn, turn @ turned
-    x = turned.bfloat16() @ x.bfloat16()
+    x = turned.bfloat16() @ x
     return x.mT if is_tall else x
 
 
