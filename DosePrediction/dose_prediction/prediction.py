@@ -131,7 +131,10 @@ def predict(
         residual = _expected(network, encoded)
         denoised_gy = _dose(residual, prior, region)
         planned = cache.recall("planned", depends_on, lambda: _planned(network, encoded.channels, region, traced, prior, torch_device))
-        free_gy = dose_gy = denoised_gy if planned is None else mixed(planned.dose_gy, denoised_gy, network.config.planner_share)
+        if planned is None:
+            free_gy = dose_gy = denoised_gy
+        else:
+            free_gy = dose_gy = mixed(planned.dose_gy, denoised_gy, network.config.planner_share, len(case.fields))
     if goals:
         with run.stage("Steering to the goals"):
             with _autocast(torch_device, precision):

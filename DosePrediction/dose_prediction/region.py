@@ -1,7 +1,8 @@
 """The planning region: the part of a case that is computed, on the grid that it is computed on.
 
 A prediction needs the body near the targets, at a few millimetres; a CT may be far larger and finer, or oblique.  The region is cut out along the
-patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so that nothing is resampled; others are.
+patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so that nothing is resampled.  Others are, but
+along an axis whose spacing the model knows, as that of the slices of most CTs, the spacing stays.
 """
 
 from __future__ import annotations
@@ -96,23 +97,30 @@ def _region_grid(case: PlanCase) -> Grid:
     low = np.maximum(body[0], [-np.inf, -np.inf, target[0][2] - MARGIN_MM])
     high = np.minimum(body[1], [np.inf, np.inf, target[1][2] + MARGIN_MM])
     low, high = np.minimum(low, target[0]), np.maximum(high, target[1])
-    native = case.grid.is_axis_aligned and all(
-        lowest <= spacing <= highest for spacing, (lowest, highest) in zip(case.grid.spacing_mm, NATIVE_SPACING_MM, strict=True)
-    )
-    if native:
+    spacing = _region_spacing_mm(case.grid)
+    if case.grid.is_axis_aligned and spacing == case.grid.spacing_mm:
         start = np.maximum(np.rint(case.grid.index_from_world(low)).astype(int), 0)
         stop = np.minimum(np.rint(case.grid.index_from_world(high)).astype(int) + 1, case.grid.shape)
         grid = case.grid.cropped(tuple(start.tolist()), tuple((stop - start).tolist()))
     else:
-        spacing = np.array(RESAMPLED_SPACING_MM)
-        size = np.maximum(np.ceil((high - low) / spacing).astype(int) + 1, 1)
-        grid = Grid(tuple(size[::-1].tolist()), tuple(low.tolist()), tuple(spacing.tolist()))
+        size = np.maximum(np.ceil((high - low) / np.array(spacing) - 1e-6).astype(int) + 1, 1)
+        grid = Grid(tuple(size[::-1].tolist()), tuple(low.tolist()), spacing)
     if np.prod(grid.shape) > MAX_VOXELS:
         raise CaseError(
             f"The body near the targets takes {np.prod(grid.shape):,} voxels of {grid.spacing_mm} mm, more than {MAX_VOXELS:,}; "
             "check the body contour and the image spacing, or crop the CT."
         )
     return grid
+
+
+def _region_spacing_mm(grid: Grid) -> tuple[float, float, float]:
+    """Along the patient's x, y and z: that of the grid's nearest axis where the model knows it, or else what is used instead."""
+    nearest = np.abs(grid.direction).argmax(axis=1)
+    x, y, z = (
+        own if lowest <= own <= highest else instead
+        for own, (lowest, highest), instead in zip((grid.spacing_mm[axis] for axis in nearest), NATIVE_SPACING_MM, RESAMPLED_SPACING_MM, strict=True)
+    )
+    return x, y, z
 
 
 def _extent(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -19,7 +19,6 @@ from statistics import mean
 import numpy as np
 from bench_prediction import DEFAULT_DATA, SEED, Figure, machine
 from numpy.typing import NDArray
-from scipy import ndimage
 from tqdm import tqdm
 
 from dose_prediction.case import Arc, Beam, Grid, PlanCase, equispaced_beams
@@ -32,7 +31,6 @@ from dose_prediction.prediction_cache import PredictionCache
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.report import text_table
 
-Volume = NDArray[np.float32]
 BEAM_SETS: dict[str, tuple[Beam | Arc, ...]] = {
     "5 fields": equispaced_beams(5, 25.0),
     "7 fields": equispaced_beams(7, 13.0),
@@ -134,27 +132,24 @@ def beam_set_figures(model: Model, case: PlanCase, reference: Reference) -> Beam
 
 
 def turned_differences(model: Model, case: PlanCase, own: Prediction) -> tuple[float, float]:
-    """Mean differences over the body between the turned dose and the dose of the turned case, of the model and of the prior."""
-    structures = tuple(replace(structure, mask=turned(structure.mask.astype(np.float32), case.grid) >= 0.5) for structure in case.structures)
-    beams = tuple(Beam(beam.gantry_deg + TURN_DEG) for beam in case.fields)
-    other = replace(case, ct_hu=turned(case.ct_hu + 1024, case.grid) - 1024, structures=structures, beams=beams)
-    there = model.predicted(other)
+    """Mean differences over the body, of the model and of the prior, between the dose of the case and that of the case turned with its beams.
+
+    The patient is turned with the grid, so that voxels stay what they are and the doses are compared voxel by voxel.
+    """
+    there = model.predicted(replace(case, grid=turned(case.grid), beams=tuple(Beam(beam.gantry_deg + TURN_DEG) for beam in case.fields)))
     pairs = ((there.dose_gy, own.dose_gy), (there.prior_gy, own.prior_gy))
-    ours, prior = (float(np.abs(dose_gy - turned(before_gy, case.grid))[other.body].mean()) for dose_gy, before_gy in pairs)
+    ours, prior = (float(np.abs(dose_gy - before_gy)[case.body].mean()) for dose_gy, before_gy in pairs)
     return ours, prior
 
 
-def turned(volume: Volume, grid: Grid) -> Volume:
-    """A volume (z, y, x) turned about the middle of its grid by `TURN_DEG`, as gantry angles grow: from anterior to the patient's left."""
+def turned(grid: Grid) -> Grid:
+    """The grid turned about the patient's long axis by `TURN_DEG`, as gantry angles grow: from anterior to the patient's left."""
     cosine, sine = np.cos(np.deg2rad(TURN_DEG)), np.sin(np.deg2rad(TURN_DEG))
-    spacing = np.diag(grid.spacing_zyx_mm)
-    back = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])  # (z, y, x) of the turned point to that of the point
-    matrix = np.linalg.inv(spacing) @ back @ spacing
-    middle = (np.array(volume.shape) - 1) / 2
-    return ndimage.affine_transform(volume, matrix, middle - matrix @ middle, order=1, output=np.float32)
+    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    return replace(grid, origin_mm=tuple(turn @ grid.origin_mm), direction=tuple(map(tuple, turn @ np.array(grid.direction))))
 
 
-def spared_by_a_beam_off(model: Model, case: PlanCase, dose_gy: Volume) -> float | None:
+def spared_by_a_beam_off(model: Model, case: PlanCase, dose_gy: NDArray[np.float32]) -> float | None:
     """By how much a parotid's mean dose falls when the beam that enters nearest to its direction is left out."""
     parotid = next((organ for organ in case.organs if (organ.role.standard_name or "").startswith("Parotid")), None)
     if parotid is None:

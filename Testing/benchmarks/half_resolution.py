@@ -13,7 +13,7 @@ from tqdm import tqdm
 from dose_prediction.case import CaseError
 from dose_prediction.model.condition import CHANNELS, FIRST_NUMBER, TOKEN_KINDS
 from dose_prediction.output_files import whole_file
-from dose_prediction.training.dataset import PreparedCases, TrainingCase
+from dose_prediction.training.dataset import PREPARED_BY, PreparedCases, TrainingCase
 
 
 def halved_cases(files: Sequence[Path], cache: Path, largest: int) -> list[TrainingCase]:
@@ -25,7 +25,8 @@ def halved_cases(files: Sequence[Path], cache: Path, largest: int) -> list[Train
             (case,) = PreparedCases([file])
             small = halved(case)
             with whole_file(cache / file.name) as unfinished:
-                np.savez(unfinished, volumes=small.volumes, residual=small.residual, tokens=small.tokens, voxel_mm3=np.float64(small.voxel_mm3))
+                of_case = {"volumes": small.volumes, "residual": small.residual, "tokens": small.tokens, "voxel_mm3": np.float64(small.voxel_mm3)}
+                np.savez(unfinished, prepared_by=np.int64(PREPARED_BY), **of_case)
     return list(PreparedCases([cache / file.name for file in fitting]))
 
 

@@ -12,7 +12,7 @@ from dose_prediction.case import Beam, PlanCase
 from dose_prediction.model.beam_planner import MULTIPLE, BeamPlanner, BeamScene, PlanningRound, UNet, beam_scene
 from dose_prediction.model.condition import padded, volume_channels
 from dose_prediction.model.lattice_symmetry import LatticeSymmetry
-from dose_prediction.model.planned_dose import planned_dose
+from dose_prediction.model.planned_dose import mixed, planned_dose
 from dose_prediction.physics.prior import TracedBeams, physics_prior, trace_beams
 from dose_prediction.region import planning_region
 from water_case import water_case
@@ -102,3 +102,9 @@ def test_every_weight_takes_part(water: tuple[torch.Tensor, TracedBeams, BeamSce
     (scene.beams.dose(plan.fluence).square().mean() + plan.correction_gy.square().mean()).backward()
     idle = [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.abs().max() > 0]
     assert idle == []
+
+
+@pytest.mark.parametrize(("fields", "denoiser_share"), [(9, 0.3), (36, 0.3), (6, 0.2), (3, 0.1)])
+def test_the_fewer_the_fields_the_more_of_the_dose_is_planned(fields: int, denoiser_share: float) -> None:
+    planned, denoised = np.zeros((1, 2, 3), np.float32), np.full((1, 2, 3), 60, np.float32)
+    assert mixed(planned, denoised, planner_share=0.7, fields=fields) == pytest.approx(60 * denoiser_share)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dose_prediction.model.lattice_symmetry import LatticeSymmetry
-from dose_prediction.training.posed_view import MOST_SHIFT, MOST_TURN_RAD, MOST_ZOOM, PosedView, posed
+from dose_prediction.training.posed_view import MOST_SHIFT, MOST_STRETCH, MOST_TURN_RAD, MOST_ZOOM, PosedView, posed
 
 SHAPE = (32, 40, 48)
 Z, Y, X = torch.meshgrid(*(torch.arange(float(size)) for size in SHAPE), indexing="ij")
@@ -24,19 +24,19 @@ def to_the_blob(volume: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES, ids=str)
 def test_directions_turn_with_what_is_seen(symmetry: LatticeSymmetry) -> None:
-    view = PosedView(**vars(symmetry), turn_rad=0.3, zoom=1.1)
+    view = PosedView(**vars(symmetry), turn_rad=0.3, zoom=(1.1, 0.9, 1.1))
     assert torch.allclose(view.directions(to_the_blob(BLOB)), to_the_blob(view.volume(BLOB)), atol=2e-3)
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES, ids=str)
 def test_what_is_brought_back_lies_where_it_was(symmetry: LatticeSymmetry) -> None:
-    view = PosedView(**vars(symmetry), turn_rad=-0.3, zoom=0.9, shift=(0.05, -0.04, 0.03))
+    view = PosedView(**vars(symmetry), turn_rad=-0.3, zoom=(0.9, 0.85, 1.0), shift=(0.05, -0.04, 0.03))
     assert (view.volume(BLOB) - symmetry.volume(BLOB)).abs().max() > 0.3
     assert (view.volume_back(view.volume(BLOB)) - BLOB).abs().max() < 0.06  # interpolated twice
 
 
 def test_cells_are_seen_where_their_voxels_are() -> None:
-    view = PosedView(flip_x=True, turn_rad=0.25, zoom=1.1, shift=(0.03, 0.05, -0.02))
+    view = PosedView(flip_x=True, turn_rad=0.25, zoom=(1.1, 1.2, 0.95), shift=(0.03, 0.05, -0.02))
     cells = torch.nn.functional.avg_pool3d(BLOB, 2)
     assert (view.volume(cells) - torch.nn.functional.avg_pool3d(view.volume(BLOB), 2)).abs().max() < 0.1 * float(
         cells.max()
@@ -53,5 +53,5 @@ def test_random_poses_stay_within_their_limits() -> None:
     views = [posed(LatticeSymmetry(flip_x=True), generator) for _ in range(200)]
     assert all(view.flip_x and not view.swap for view in views)
     assert 0.9 * MOST_TURN_RAD < max(abs(view.turn_rad) for view in views) <= MOST_TURN_RAD
-    assert 1 / MOST_ZOOM <= min(view.zoom for view in views) < 0.9
+    assert 1 / (MOST_ZOOM * MOST_STRETCH) <= min(min(view.zoom) for view in views) < 0.85
     assert max(max(map(abs, view.shift)) for view in views) <= MOST_SHIFT

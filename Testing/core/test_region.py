@@ -71,6 +71,20 @@ def test_a_fine_ct_is_computed_at_the_models_spacing() -> None:
     assert planning_region(water_case(grid=FINE)).grid.spacing_mm == RESAMPLED_SPACING_MM
 
 
+def test_slices_as_the_model_knows_them_are_kept_in_a_fine_ct() -> None:
+    case = water_case(grid=Grid(SHAPE, origin_mm=(-19.5, -19.5, -10.0), spacing_mm=(1.0, 1.0, 2.5)))
+    region = planning_region(case)
+    assert region.grid.spacing_mm == (*RESAMPLED_SPACING_MM[:2], 2.5)
+    first = case.grid.index_from_world(region.grid.origin_mm)[0]
+    assert first == pytest.approx(round(first), abs=1e-6)  # so that no slice is made of two
+    assert region.grid.shape[0] <= case.grid.shape[0]
+
+
+def test_turned_voxels_keep_their_size() -> None:
+    turned = Grid(SHAPE, (-60.0, -90.0, 10.0), (3.9, 3.9, 2.5), ((0.96, -0.28, 0.0), (0.28, 0.96, 0.0), (0.0, 0.0, 1.0)))
+    assert planning_region(water_case(grid=turned)).grid.spacing_mm == (3.9, 3.9, 2.5)
+
+
 def test_organs_that_no_standard_names_stay_apart() -> None:
     case = water_case()
     unlisted = tuple(Structure(name, Role.organ(""), organ) for name, organ in (("Uvula", case.organs[0].mask), ("Tongue tip", case.targets[0].mask)))

@@ -22,11 +22,11 @@ from dose_prediction.command_line import main
 from dose_prediction.model.bundle import WEIGHTS_FILE, load_bundle, save_bundle
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.training import release
-from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases, structures_in
+from dose_prediction.training.dataset import PREPARED_BY, PreparedCases, TrainingCase, prepare_cases, structures_in
 from dose_prediction.training.loop import schedule, train
 from dose_prediction.training.losses import absolute_error, dvh_error, squared_error
 from dose_prediction.training.settings import TrainingSettings
-from dose_prediction.training.training_step import TrainingStep
+from dose_prediction.training.training_step import TrainingStep, noise_factors
 from small_patient import write_patient
 from tiny_model import TINY, tiny_bundle
 
@@ -156,20 +156,29 @@ def test_half_precision_gives_the_gradients_of_full_precision_but_for_its_roundi
 
 def test_an_untrained_planner_is_as_far_off_as_the_quick_plan(data: Path, tmp_path: Path) -> None:
     case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
-    step = TrainingStep(ADDiffDose(TINY), replace(SETTINGS, planner_step_share=1.0), torch.device("cpu"), torch.float32)
-    losses = step(case, torch.Generator().manual_seed(0))
+    settings = replace(SETTINGS, planner_step_share=1.0, start_noise=0.0)
+    losses = TrainingStep(ADDiffDose(TINY), settings, torch.device("cpu"), torch.float32)(case, torch.Generator().manual_seed(0))
     quick_plan = float(np.abs(case.residual[case.body].astype(np.float32)).mean())
     assert float(losses["planned"].detach()) == pytest.approx(quick_plan, rel=1e-3)
     assert float(losses["rounds"].detach()) / SETTINGS.rounds_weight == pytest.approx(quick_plan, rel=0.1)  # of cells
 
 
-def test_a_case_prepared_without_beams_is_refused(data: Path, tmp_path: Path) -> None:
-    case = PreparedCases(prepare_cases(data / "train", tmp_path))[0]
-    with np.load(case.file) as stored:
-        kept = {name: stored[name] for name in stored if not name.startswith("beams_")}
-    np.savez(case.file, **kept)
-    with pytest.raises(CaseError, match="pt_1.npz was prepared by an earlier version"):
-        case.scene()
+def test_a_planners_start_is_as_far_off_as_asked() -> None:
+    """A draw of each beam, which its beamlets share, and one of each beamlet."""
+    logarithms = noise_factors(torch.zeros(400, 20, 20), 0.15, torch.Generator().manual_seed(0)).log()
+    of_beams = logarithms.mean((1, 2))
+    assert float(of_beams.std()) == pytest.approx(0.15, rel=0.1)
+    assert float((logarithms - of_beams[:, None, None]).std()) == pytest.approx(0.15, rel=0.02)
+
+
+@pytest.mark.parametrize("by", [None, PREPARED_BY - 1])
+def test_a_case_prepared_by_an_earlier_version_is_refused(data: Path, tmp_path: Path, by: int | None) -> None:
+    (file,) = prepare_cases(data / "train", tmp_path)[:1]
+    with np.load(file) as stored:
+        kept = {name: stored[name] for name in stored if name != "prepared_by"}
+    np.savez(file, **kept, **({} if by is None else {"prepared_by": np.int64(by)}))
+    with pytest.raises(CaseError, match=f"{file.name} was prepared by an earlier version; remove it"):
+        PreparedCases([file])[0]
 
 
 def test_cases_that_processes_cannot_share_are_refused(data: Path, tmp_path: Path) -> None:

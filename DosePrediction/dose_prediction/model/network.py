@@ -35,7 +35,7 @@ class NetworkConfig:
     planner_rounds: int = 4
     planner_volume_widths: tuple[int, ...] = (32, 64, 96)
     planner_map_widths: tuple[int, ...] = (64, 96)
-    planner_share: float = 0.5  # of the expected dose; the rest is the denoiser's
+    planner_share: float = 0.5  # of the expected dose of nine fields or more; the rest is the denoiser's
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

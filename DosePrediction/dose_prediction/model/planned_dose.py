@@ -12,6 +12,8 @@ from dose_prediction.model.beam_planner import MULTIPLE, BeamPlanner, BeamScene
 from dose_prediction.model.condition import padded
 from dose_prediction.physics.prior import TracedBeams
 
+REFERENCE_FIELDS = 9  # of every clinical plan that the networks have learnt from
+
 
 @dataclass(frozen=True, eq=False)
 class PlannedDose:
@@ -37,6 +39,10 @@ def planned_dose(planner: BeamPlanner, channels: torch.Tensor, traced: TracedBea
     return PlannedDose(dose_gy.astype(np.float32), beamlets)
 
 
-def mixed(planned_gy: NDArray[np.float32], denoised_gy: NDArray[np.float32], planner_share: float) -> NDArray[np.float32]:
-    """The expected dose: a mean of what is planned and what the denoiser expects."""
-    return (planner_share * planned_gy + (1 - planner_share) * denoised_gy).astype(np.float32)
+def mixed(planned_gy: NDArray[np.float32], denoised_gy: NDArray[np.float32], planner_share: float, fields: int) -> NDArray[np.float32]:
+    """The expected dose: a mean of what is planned for so many static fields and what the denoiser expects.
+
+    The fewer the fields, the more of it is planned: what they cannot do, the denoiser, which has learnt from plans of nine, does not know.
+    """
+    denoiser_share = (1 - planner_share) * min(1.0, fields / REFERENCE_FIELDS)
+    return ((1 - denoiser_share) * planned_gy + denoiser_share * denoised_gy).astype(np.float32)

@@ -34,6 +34,7 @@ VARIED_BY = 0.4
 _BEAMS = "beams_"  # begins the names of what is stored of the beams
 _PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
+PREPARED_BY = 2  # to be raised whenever a case is prepared otherwise: files of an older way are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +56,10 @@ class TrainingCase:
         return self.file.stem
 
     def scene(self) -> tuple[TracedBeams, BeamScene]:
-        """The case's traced beams and what a planner is given of them, read from the file.  Raises CaseError if it was prepared without them."""
+        """The case's traced beams and what a planner is given of them, read from the file."""
         with np.load(self.file, allow_pickle=False) as stored:
-            try:
-                parts = {name: stored[_BEAMS + name] for name in (field.name for field in fields(PencilBeams))}
-                start, directions = torch.from_numpy(stored[_BEAMS + "start"]), stored[_BEAMS + "directions"]
-            except KeyError:
-                raise CaseError(f"{self.file} was prepared by an earlier version, without beams; remove it and it is prepared anew.") from None
+            parts = {name: stored[_BEAMS + name] for name in (field.name for field in fields(PencilBeams))}
+            start, directions = torch.from_numpy(stored[_BEAMS + "start"]), stored[_BEAMS + "directions"]
         beams = PencilBeams(
             **{name: torch.from_numpy(part) for name, part in parts.items() if name not in _PLAIN},
             plane_shape=(int(parts["plane_shape"][0]), int(parts["plane_shape"][1])),
@@ -128,6 +126,8 @@ class PreparedCases:
 
     def __getitem__(self, index: int) -> TrainingCase:
         with np.load(self.files[index], allow_pickle=False) as stored:
+            if "prepared_by" not in stored or stored["prepared_by"] != PREPARED_BY:
+                raise CaseError(f"{self.files[index]} was prepared by an earlier version; remove it and it is prepared anew.")
             return TrainingCase(self.files[index], stored["volumes"], stored["residual"], stored["tokens"], float(stored["voxel_mm3"]))
 
 
@@ -183,6 +183,7 @@ def store_case(
         "residual": residual.astype(STORED),
         "tokens": plan_tokens(region, beams),
         "voxel_mm3": np.float64(region.grid.voxel_volume_mm3),
+        "prepared_by": np.int64(PREPARED_BY),
         _BEAMS + "start": prior.beamlets.numpy(),
         _BEAMS + "directions": traced.directions,
     }

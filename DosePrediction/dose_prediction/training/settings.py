@@ -23,7 +23,8 @@ class TrainingSettings:
     rounds_weight: float = 0.6  # of the mean error of the doses of the planner's rounds
     swapped_share: float = 0.4  # of the planner's steps, with left and front exchanged or one of them turned round
     upended_share: float = 0.2  # of the planner's steps, with head and feet exchanged
-    planner_posed_share: float = 0.5  # of the planner's steps, with what it sees of the volume turned a little, zoomed and shifted
+    planner_posed_share: float = 0.6  # of the planner's steps, with what it sees of the volume turned a little, stretched and shifted
+    start_noise: float = 0.15  # by which factors, as e to the power of it, beams and beamlets of the planner's start are off
     expected_share: float = 0.65  # at the infinite noise level
     goal_share: float = 0.25  # with some of the plan's own doses as goals
     posed_share: float = 0.75  # with the case turned, zoomed and shifted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from dose_prediction.model.beam_planner import BeamScene
 from dose_prediction.model.condition import (
     CHANNELS,
     DOSE_SCALE_GY,
+    FIRST_MOMENT,
     FIRST_ORGAN,
     ORGANS,
     DoseGoal,
@@ -63,8 +66,9 @@ class TrainingStep(nn.Module):
     def _planner_losses(self, case: TrainingCase, generator: torch.Generator) -> dict[str, Tensor]:
         """How far the planned dose is off, with and without its correction, and each round's."""
         traced, scene = case.scene()
+        scene = replace(scene, start=scene.start * noise_factors(scene.start, self.settings.start_noise, generator))
         scene, beams = scene.to(self.device), traced.beams.to(self.device)
-        volumes = torch.from_numpy(case.volumes).float().to(self.device)
+        volumes = torch.from_numpy(case.volumes[:FIRST_MOMENT]).float().to(self.device)
         wanted = _prior(volumes) + torch.from_numpy(case.residual).float().to(self.device)
         with self._autocast():
             planned = self.network.planner(padded(volumes, beam_planner.MULTIPLE)[None], scene, drawn_view(scene, self.settings, generator))
@@ -114,6 +118,12 @@ def drawn_view(scene: BeamScene, settings: TrainingSettings, generator: torch.Ge
     turned = coplanar and turn < settings.swapped_share
     symmetry = LatticeSymmetry(turned and swap < 2 / 3, mirror < 0.5, turned and flip < 2 / 3, upend < settings.upended_share)
     return posed(symmetry, generator) if pose < settings.planner_posed_share else symmetry
+
+
+def noise_factors(maps: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """Log-normal factors for maps (beams, rows, columns): a draw for every beam times one for every beamlet."""
+    of_beams, of_beamlets = torch.randn(len(maps), 1, 1, generator=generator), torch.randn(maps.shape, generator=generator)
+    return (noise * (of_beams + of_beamlets)).exp()
 
 
 def _prior(volumes: Tensor) -> Tensor:
