@@ -13,8 +13,8 @@ from .Parameters import Parameters
 from .SegmentRoles import SegmentRow
 
 GIB = 2**30
-# Fitted to what Testing/benchmarks/bench_memory.py measures: the process that predicts, its libraries and model, before it has a CT.
-WORKER_BYTES = round(0.73 * GIB)
+# Fitted to what Testing/benchmarks/bench_memory.py measures: the process that predicts, its libraries and model, and its work near the targets.
+WORKER_BYTES = round(1.1 * GIB)
 CT_BYTES, MASK_BYTES, DOSE_BYTES = 4, 1, 4  # a voxel
 WORKING_DOSES = 3  # that the worker has besides while it brings a dose onto the CT's voxels
 # The case is held by the panel and by the worker, and so is each dose: the dose, the prior, the spread, and each sampled plan.

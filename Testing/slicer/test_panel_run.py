@@ -339,9 +339,9 @@ def test_the_memory_and_the_device_are_said_before_the_run_and_too_large_a_case_
 
     monkeypatch.setattr(MemoryNeed, "bytes_free", lambda: 8 * 2**30)
     ready.panel._update()
-    assert "Needs about 0.7 GB of memory; 8.0 GB are free." in ready.reasons
+    assert "Needs about 1.1 GB of memory; 8.0 GB are free." in ready.reasons
     assert "Device: Automatic." in ready.reasons
     monkeypatch.setattr(MemoryNeed, "bytes_free", lambda: 2**29)
     ready.panel._update()
     assert not ready.button.enabled
-    assert "needs about 0.7 GB of memory and 0.5 GB are free; crop the CT" in ready.reasons
+    assert "needs about 1.1 GB of memory and 0.5 GB are free; crop the CT" in ready.reasons
