@@ -1,8 +1,9 @@
 """The planning region: the part of a case that is computed, on the grid that it is computed on.
 
 A prediction needs the body near the targets, at a few millimetres; a CT may be far larger and finer, or oblique.  The region is cut out along the
-patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so that nothing is resampled.  Others are, but
-along an axis whose spacing the model knows, as that of the slices of most CTs, the spacing stays.
+axes of the CT's slices, which may be turned about the patient's long axis: a patient who is turned with grid and beams gets the same dose, turned.
+Slices that lean are cut along the patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so that nothing
+is resampled.  Others are, but along an axis whose spacing the model knows, as that of the slices of most CTs, the spacing stays.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dose_prediction.case import CaseError, Grid, PlanCase
+from dose_prediction.case.grid import IDENTITY, Direction
 
 MARGIN_MM = 100.0  # kept above and below the targets; across the body everything is kept
 # Along x, y, z: spacing kept as it is, and the spacing used where it is outside that range.
 NATIVE_SPACING_MM = ((3.4, 5.5), (3.4, 5.5), (1.5, 4.0))
 RESAMPLED_SPACING_MM = (4.0, 4.0, 3.0)
 MAX_VOXELS = 4_000_000
+LEANING = 1e-4  # of a unit vector across the slices, beyond which they are no longer perpendicular to the patient's long axis
 
 Volume = NDArray[np.float32]
 
@@ -34,10 +37,10 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class PlanningRegion:
-    """A case on the grid that it is computed on: axis-aligned, CT in HU, structures as the fraction of each voxel that they fill.
+    """A case on the grid that it is computed on: CT in HU, structures as the fraction of each voxel that they fill.
 
     `targets` has one entry a prescription, highest first; `organs` goes by TG-263 name, or by the user's own where that is not recognised.
-    `body` holds the voxels that may receive dose.
+    `body` holds the voxels that may receive dose.  The grid's axes run to the left, to posterior and to superior, but may be turned about the last.
     """
 
     grid: Grid
@@ -56,8 +59,13 @@ class PlanningRegion:
 
     @property
     def places(self) -> NDArray[np.float64]:
-        """Where each voxel of the body lies (n, 3): x, y and z in voxels from the origin of the patient's coordinates, wherever the region is cut."""
-        return self.grid.world_from_index(np.argwhere(self.body)) / np.asarray(self.grid.spacing_mm)
+        """Where each voxel of the body lies (n, 3): in voxels along the grid's axes from the patient's origin, wherever the region is cut."""
+        return (np.argwhere(self.body) - self.grid.index_from_world((0.0, 0.0, 0.0)))[:, ::-1]
+
+    @property
+    def turn_rad(self) -> float:
+        """How far the grid is turned about the patient's long axis, as gantry angles grow."""
+        return float(np.arctan2(self.grid.direction[1][0], self.grid.direction[0][0]))
 
 
 def planning_region(case: PlanCase) -> PlanningRegion:
@@ -91,20 +99,22 @@ def onto_case_grid(volume: Volume, region: PlanningRegion, case: PlanCase) -> Vo
 
 
 def _region_grid(case: PlanCase) -> Grid:
-    """The axis-aligned grid that holds the body from `MARGIN_MM` below the targets to as much above them."""
-    body = _extent(case.body, case.grid)
-    target = _extent(np.logical_or.reduce([structure.mask for structure in case.targets]), case.grid)
+    """The grid that holds the body from `MARGIN_MM` below the targets to as much above them."""
+    axes = _region_axes(case.grid)
+    body = _extent(case.body, case.grid, axes)
+    target = _extent(np.logical_or.reduce([structure.mask for structure in case.targets]), case.grid, axes)
     low = np.maximum(body[0], [-np.inf, -np.inf, target[0][2] - MARGIN_MM])
     high = np.minimum(body[1], [np.inf, np.inf, target[1][2] + MARGIN_MM])
     low, high = np.minimum(low, target[0]), np.maximum(high, target[1])
     spacing = _region_spacing_mm(case.grid)
-    if case.grid.is_axis_aligned and spacing == case.grid.spacing_mm:
-        start = np.maximum(np.rint(case.grid.index_from_world(low)).astype(int), 0)
-        stop = np.minimum(np.rint(case.grid.index_from_world(high)).astype(int) + 1, case.grid.shape)
+    first, last = (np.asarray(axes) @ corner for corner in (low, high))  # LPS
+    if np.allclose(case.grid.direction, axes, atol=1e-6) and spacing == case.grid.spacing_mm:
+        start = np.maximum(np.rint(case.grid.index_from_world(first)).astype(int), 0)
+        stop = np.minimum(np.rint(case.grid.index_from_world(last)).astype(int) + 1, case.grid.shape)
         grid = case.grid.cropped(tuple(start.tolist()), tuple((stop - start).tolist()))
     else:
         size = np.maximum(np.ceil((high - low) / np.array(spacing) - 1e-6).astype(int) + 1, 1)
-        grid = Grid(tuple(size[::-1].tolist()), tuple(low.tolist()), spacing)
+        grid = Grid(tuple(size[::-1].tolist()), tuple(first.tolist()), spacing, axes)
     if np.prod(grid.shape) > MAX_VOXELS:
         raise CaseError(
             f"The body near the targets takes {np.prod(grid.shape):,} voxels of {grid.spacing_mm} mm, more than {MAX_VOXELS:,}; "
@@ -113,8 +123,21 @@ def _region_grid(case: PlanCase) -> Grid:
     return grid
 
 
+def _region_axes(grid: Grid) -> Direction:
+    """Those of `grid`, in the order and sense that are nearest to the patient's own; the patient's own where its slices lean."""
+    direction = np.asarray(grid.direction)
+    nearest = np.abs(direction).argmax(axis=1)
+    if len(set(nearest.tolist())) < 3:  # two axes as near to one of the patient's
+        return IDENTITY
+    axes = direction[:, nearest] * np.sign(direction[range(3), nearest])
+    if np.abs(axes[:2, 2]).max() > LEANING:
+        return IDENTITY
+    x, y = axes[:2, 0] / np.hypot(*axes[:2, 0])
+    return (x, -y, 0.0), (y, x, 0.0), (0.0, 0.0, 1.0)
+
+
 def _region_spacing_mm(grid: Grid) -> tuple[float, float, float]:
-    """Along the patient's x, y and z: that of the grid's nearest axis where the model knows it, or else what is used instead."""
+    """Along the region's axes: that of the grid's nearest axis where the model knows it, or else what is used instead."""
     nearest = np.abs(grid.direction).argmax(axis=1)
     x, y, z = (
         own if lowest <= own <= highest else instead
@@ -123,10 +146,10 @@ def _region_spacing_mm(grid: Grid) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _extent(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lowest and highest LPS coordinates of the voxel centres in `mask`."""
+def _extent(mask: NDArray[np.bool_], grid: Grid, axes: Direction) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest coordinates along `axes` of the voxel centres in `mask`."""
     bounds = [np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))[[0, -1]] for axis in range(3)]
-    corners = grid.world_from_index(np.stack(np.meshgrid(*bounds, indexing="ij"), -1).reshape(-1, 3))
+    corners = grid.world_from_index(np.stack(np.meshgrid(*bounds, indexing="ij"), -1).reshape(-1, 3)) @ np.asarray(axes)
     return corners.min(axis=0), corners.max(axis=0)
 
 
@@ -142,7 +165,7 @@ class _Carrier:
         same_axes = np.allclose(source.direction, to.direction, atol=1e-6) and np.allclose(source.spacing_mm, to.spacing_mm, rtol=1e-6)
         self.coincide = same_axes and bool(np.allclose(start, np.rint(start), atol=1e-3))
         # Averaging blocks of voxels before going to a coarser grid keeps what lies between its points.
-        axis_spacing = np.abs(np.asarray(source.direction).T @ np.asarray(to.spacing_mm))
+        axis_spacing = np.linalg.norm(np.asarray(source.direction).T @ np.asarray(to.direction) * np.asarray(to.spacing_mm), axis=1)
         self.shrink = [max(1, int(wanted / have + 0.01)) for wanted, have in zip(axis_spacing, source.spacing_mm, strict=True)]
         around = 0 if self.coincide else 1 + max(self.shrink)
         self.from_block, self.from_grid = _shared_block(source, to, around)

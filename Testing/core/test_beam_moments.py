@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dose_prediction.case import Beam
+from dose_prediction.physics.beam_frame import angles_in_turned_frame, beam_frame
 from dose_prediction.physics.beam_moments import ORDERS, angular_moments, beam_directions, turned_moments
 
 
@@ -22,6 +23,16 @@ from dose_prediction.physics.beam_moments import ORDERS, angular_moments, beam_d
 )
 def test_a_direction_says_from_where_the_beam_comes(beam: Beam, direction: complex) -> None:
     assert beam_directions([beam])[0] == pytest.approx(direction, abs=1e-6)
+
+
+@pytest.mark.parametrize("beam", [Beam(0), Beam(250), Beam(60, couch_deg=30), Beam(300, couch_deg=330), Beam(0, couch_deg=90), Beam(140, couch_deg=75)])
+@pytest.mark.parametrize("turn_deg", [0.0, 20.0, -33.0])
+def test_angles_in_a_turned_frame_are_those_of_a_beam_that_comes_from_there(beam: Beam, turn_deg: float) -> None:
+    gantry, couch = np.rad2deg(angles_in_turned_frame(beam, np.deg2rad(turn_deg)))
+    there = Beam(gantry, couch_deg=couch)
+    assert beam_directions([beam], np.deg2rad(turn_deg)) == pytest.approx(beam_directions([there]), abs=1e-6)
+    superior, turned_superior = (beam_frame(one, (0.0, 0.0, 0.0), 1000.0).w[2] for one in (beam, there))
+    assert turned_superior == pytest.approx(superior, abs=1e-6)
 
 
 def test_a_dose_with_beams_weighted_by_angle_is_a_combination_of_moments() -> None:

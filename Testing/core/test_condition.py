@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,19 @@ def test_mirrored_channels_and_tokens_are_those_of_the_mirror_image() -> None:
             # The plan itself is found by sampling voxels, which the mirror image does in another order.
             assert float(difference[i]) < 0.02
             assert float(difference[i]) < 0.2 * float((mirrored_volumes[i] - volumes[i]).abs().mean())
+
+
+def test_a_case_turned_with_its_beams_and_grid_is_shown_alike() -> None:
+    case = water_case().with_beams((Beam(0), Beam(50), Beam(110), Beam(200)))
+    turn_deg = 20.0
+    cosine, sine = np.cos(np.deg2rad(turn_deg)), np.sin(np.deg2rad(turn_deg))
+    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])  # from anterior to the left, as gantry angles grow
+    grid = replace(case.grid, origin_mm=tuple(turn @ case.grid.origin_mm), direction=tuple(map(tuple, turn @ case.grid.direction)))
+    turned = replace(case, grid=grid, beams=tuple(replace(beam, gantry_deg=beam.gantry_deg + turn_deg) for beam in case.beams))
+    for before, after in zip(shown(case), shown(turned), strict=True):
+        assert after == pytest.approx(before, abs=2e-3)
+    with pytest.raises(AssertionError):  # beams that stay where they are show themselves
+        assert shown(replace(case, grid=grid))[1] == pytest.approx(shown(case)[1], abs=2e-3)
 
 
 def test_mirroring_twice_changes_nothing() -> None:

@@ -42,14 +42,17 @@ def test_region_holds_the_whole_body_across() -> None:
         FINE,
         Grid(SHAPE, (20.0, -78.0, -30.0), (4.0, 4.0, 3.0), ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))),  # left-handed: x runs to the right
         Grid(SHAPE, (-60.0, -90.0, 10.0), (4.0, 4.0, 3.0), ((0.96, -0.28, 0.0), (0.28, 0.96, 0.0), (0.0, 0.0, 1.0))),  # oblique
+        Grid(SHAPE, (-60.0, -90.0, 10.0), (4.0, 4.0, 3.0), ((1.0, 0.0, 0.0), (0.0, 0.96, -0.28), (0.0, 0.28, 0.96))),  # slices that lean
         Grid(SHAPE, (0.0, 0.0, 0.0), (2.0, 4.0, 3.0), ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))),  # sagittal slices
+        Grid(SHAPE, (60.0, 90.0, 10.0), (2.0, 4.0, 3.0), ((-0.96, 0.28, 0.0), (-0.28, -0.96, 0.0), (0.0, 0.0, 1.0))),  # upside down and oblique
     ],
-    ids=["fine", "left-handed", "oblique", "sagittal"],
+    ids=["fine", "left-handed", "oblique", "leaning", "sagittal", "prone"],
 )
 def test_other_grids_are_resampled_without_moving_anything(grid: Grid) -> None:
     case = water_case(grid=grid)
     region = planning_region(case)
-    assert region.grid.is_axis_aligned
+    assert region.grid.direction[2] == (0.0, 0.0, 1.0)  # axes at most turned about the patient's long one, by less than 45 degrees
+    assert abs(region.turn_rad) < np.pi / 4
     # A linear function of place survives linear interpolation exactly, wherever both grids have neighbours.
     carried = onto_region(place(case), case, region)
     points = region.grid.world_from_index(np.stack(np.indices(region.grid.shape), -1))
@@ -80,9 +83,20 @@ def test_slices_as_the_model_knows_them_are_kept_in_a_fine_ct() -> None:
     assert region.grid.shape[0] <= case.grid.shape[0]
 
 
-def test_turned_voxels_keep_their_size() -> None:
+def test_voxels_turned_in_their_slices_are_kept() -> None:
     turned = Grid(SHAPE, (-60.0, -90.0, 10.0), (3.9, 3.9, 2.5), ((0.96, -0.28, 0.0), (0.28, 0.96, 0.0), (0.0, 0.0, 1.0)))
-    assert planning_region(water_case(grid=turned)).grid.spacing_mm == (3.9, 3.9, 2.5)
+    straight = Grid(SHAPE, (-60.0, -90.0, 10.0), (3.9, 3.9, 2.5))
+    case, region = water_case(grid=turned), planning_region(water_case(grid=turned))
+    assert region.turn_rad == pytest.approx(np.arctan2(0.28, 0.96))
+    assert region.grid.shape == planning_region(water_case(grid=straight)).grid.shape
+    assert np.isin(onto_region(place(case), case, region), place(case)).all()  # nothing is interpolated
+
+
+def test_voxels_of_slices_that_lean_keep_their_size() -> None:
+    leaning = Grid(SHAPE, (-60.0, -90.0, 10.0), (3.9, 3.9, 2.5), ((1.0, 0.0, 0.0), (0.0, 0.96, -0.28), (0.0, 0.28, 0.96)))
+    region = planning_region(water_case(grid=leaning))
+    assert region.grid.is_axis_aligned
+    assert region.grid.spacing_mm == (3.9, 3.9, 2.5)
 
 
 def test_organs_that_no_standard_names_stay_apart() -> None:

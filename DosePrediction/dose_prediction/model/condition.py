@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_prediction.case import Arc, Beam, DoseGoal, static_fields
+from dose_prediction.physics.beam_frame import angles_in_turned_frame
 from dose_prediction.physics.beam_moments import ORDERS, turned_moments
 from dose_prediction.physics.prior import PhysicsPrior
 from dose_prediction.region import PlanningRegion
@@ -69,7 +70,7 @@ def plan_tokens(region: PlanningRegion, beams: Sequence[Beam | Arc]) -> NDArray[
         litres = float(target.fraction.sum()) * region.grid.voxel_volume_mm3 / 1e6
         tokens.append(_token("prescription", len(ORGANS) + min(rank, TARGET_RANKS - 1), target.prescription_gy / DOSE_SCALE_GY, litres))
     for beam in static_fields(beams):
-        gantry, couch = np.deg2rad([beam.gantry_deg, beam.couch_deg])
+        gantry, couch = angles_in_turned_frame(beam, region.turn_rad)
         tokens.append(_token("beam", None, np.sin(gantry), np.cos(gantry), np.sin(couch), np.cos(couch), beam.energy_mv / 10.0))
     return np.stack(tokens)
 

@@ -73,3 +73,20 @@ def beam_frame(beam: Beam, isocentre_mm: tuple[float, float, float], source_axis
     return BeamFrame(
         np.asarray(isocentre_mm, dtype=float), to_patient @ x_leaves, to_patient @ y_leaves, -(to_patient @ to_source), float(source_axis_mm)
     )
+
+
+def angles_in_turned_frame(beam: Beam, turn_rad: float) -> tuple[float, float]:
+    """Gantry and couch angle in radians that show where the beam's source is, counted in axes turned about the patient's long axis.
+
+    `turn_rad` is how far they are turned as gantry angles grow.
+    """
+    gantry, couch = float(np.deg2rad(beam.gantry_deg)), float(np.deg2rad(beam.couch_deg))
+    if not turn_rad:
+        return gantry, couch
+    if not beam.couch_deg:
+        return gantry - turn_rad, 0.0
+    left, superior, anterior = np.cos(couch) * np.sin(gantry), -np.sin(couch) * np.sin(gantry), np.cos(gantry)
+    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+    left, anterior = cosine * left - sine * anterior, cosine * anterior + sine * left
+    side = np.sign(left) or 1.0
+    return float(np.arctan2(side * np.hypot(left, superior), anterior)), float(np.arctan2(-side * superior, side * left))

@@ -20,10 +20,10 @@ from dose_prediction.physics.beam_frame import beam_frame
 ORDERS = 4  # nine numbers with the dose itself: as many as the beams of the commonest set
 
 
-def beam_directions(beams: Sequence[Beam]) -> NDArray[np.complex64]:
-    """The direction (beams,) of each beam's source, as above."""
+def beam_directions(beams: Sequence[Beam], turn_rad: float = 0.0) -> NDArray[np.complex64]:
+    """The direction (beams,) of each beam's source, as above, in axes turned about the patient's long axis by `turn_rad` as gantry angles grow."""
     to_source = [-beam_frame(beam, (0.0, 0.0, 0.0), 1000.0).w for beam in beams]
-    return np.array([complex(-posterior, left) for left, posterior, _ in to_source], np.complex64)
+    return (np.array([complex(-posterior, left) for left, posterior, _ in to_source]) * np.exp(-1j * turn_rad)).astype(np.complex64)
 
 
 def angular_moments(doses: torch.Tensor, directions: NDArray[np.complex64]) -> torch.Tensor:

@@ -84,7 +84,7 @@ class PhysicsPrior:
 
 @dataclass(frozen=True, eq=False)
 class TracedBeams:
-    """The beams of a case with their weights, relative to the mean, and directions, ray-traced to every body voxel of the region."""
+    """The beams of a case with their weights, relative to the mean, ray-traced to every body voxel of the region; directions as its grid has them."""
 
     beams: PencilBeams
     body: NDArray[np.bool_]
@@ -128,7 +128,7 @@ def trace_beams(
         cache=cache,
     )
     weights = np.array([field.weight for field in case.fields])
-    return TracedBeams(beams, body, tuple((weights / weights.mean()).tolist()), beam_directions(case.fields))
+    return TracedBeams(beams, body, tuple((weights / weights.mean()).tolist()), beam_directions(case.fields, region.turn_rad))
 
 
 def _medium(case: PlanCase, cache: TraceCache | None) -> Medium:
