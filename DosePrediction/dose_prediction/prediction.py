@@ -3,7 +3,8 @@
     case -> planning region -> physics prior -> condition encoder, once -> expected dose, and samples about it -> dose on the case's own grid
                                              -> beam planner ------------^                    -> what the beams cannot do of it
 
-The expected dose is the mean of what the denoiser expects and what the beam planner plans, which err in different ways.
+The expected dose is the mean of what the denoiser expects and what the beam planner plans, which err in different ways; the DVHs of its targets are
+brought to those of plans for cases like this one.
 
 Every stage is a function from values to values.  Between steps the progress is told and a cancel is obeyed.
 """
@@ -131,10 +132,8 @@ def predict(
         residual = _expected(network, encoded)
         denoised_gy = _dose(residual, prior, region)
         planned = cache.recall("planned", depends_on, lambda: _planned(network, encoded.channels, region, traced, prior, torch_device))
-        if planned is None:
-            free_gy = dose_gy = denoised_gy
-        else:
-            free_gy = dose_gy = mixed(planned.dose_gy, denoised_gy, network.config.planner_share, len(case.fields))
+        mean_gy = denoised_gy if planned is None else mixed(planned.dose_gy, denoised_gy, network.config.planner_share, len(case.fields))
+        free_gy = dose_gy = model.target_dvhs.applied(mean_gy, encoded.channels.numpy(), region.grid.spacing_zyx_mm)
     if goals:
         with run.stage("Steering to the goals"):
             with _autocast(torch_device, precision):

@@ -2,8 +2,8 @@
 
 A prediction needs the body near the targets, at a few millimetres; a CT may be far larger and finer, or oblique.  The region is cut out along the
 axes of the CT's slices, which may be turned about the patient's long axis: a patient who is turned with grid and beams gets the same dose, turned.
-Slices that lean are cut along the patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so that nothing
-is resampled.  Others are, but along an axis whose spacing the model knows, as that of the slices of most CTs, the spacing stays.
+Where slices lean, it is cut out along the patient's own axes.  Voxels that the model knows (those of its training cases) are kept as they are, so
+that nothing is resampled.  Others are, but along an axis whose spacing the model knows, as that of the slices of most CTs, the spacing stays.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 (a) error against the reference plan, planned again with 5, 7 and 11 fields and one arc (`physics.replan`), beside the physics prior's own error;
 (b) what the beams cannot do of the prediction, against the same for the nine fields of the reference; (c) case and beams turned together by
-20 degrees; (d) the mean dose of the structure behind the beam that is switched off.
+20 degrees, with the grid and, for comparison, redrawn on straight voxels; (d) the mean dose of the structure behind the beam that is switched off.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dose_prediction.case import Arc, Beam, Grid, PlanCase, equispaced_beams
+from dose_prediction.dose_files import resampled
 from dose_prediction.model.bundle import Bundle, load_bundle
 from dose_prediction.openkbp import Reference, find_cases, read_case, read_reference
 from dose_prediction.physics.prior import physics_prior, trace_beams
@@ -85,6 +86,7 @@ class CaseFigures:
     beam_sets: dict[str, BeamSetFigures]
     own_gap_gy: float
     turned_gy: tuple[float, float]  # of the model's dose, of the prior's
+    redrawn_gy: tuple[float, float]
     spared_gy: float | None  # None: the case has no organ to try it with
 
 
@@ -100,6 +102,8 @@ def overall(cases: Sequence[CaseFigures]) -> Iterator[Figure]:
         )
     ours, prior = (mean(values) for values in zip(*(case.turned_gy for case in cases), strict=True))
     yield Figure(f"(c) case and beams turned by {TURN_DEG:g} degrees: difference (of the prior alone {prior:.2f} Gy)", ours, "Gy", 0.5)
+    ours, prior = (mean(values) for values in zip(*(case.redrawn_gy for case in cases), strict=True))
+    yield Figure(f"    the same, CT and masks redrawn on straight voxels (of the prior alone {prior:.2f} Gy)", ours, "Gy")
     changes = [-case.spared_gy for case in cases if case.spared_gy is not None]
     if changes:
         yield Figure("(d) beam through a parotid switched off: largest change of its mean dose", max(changes), "Gy", 0.0)
@@ -110,7 +114,8 @@ def case_figures(model: Model, case: PlanCase, reference: Reference) -> CaseFigu
     return CaseFigures(
         {name: beam_set_figures(model, case.with_beams(beams), reference) for name, beams in BEAM_SETS.items()},
         gap(own),
-        turned_differences(model, case, own),
+        turned_differences(model, case, own, turned_case(case)),
+        turned_differences(model, case, own, redrawn(turned_case(case))),
         spared_by_a_beam_off(model, case, own.dose_gy),
     )
 
@@ -131,15 +136,28 @@ def beam_set_figures(model: Model, case: PlanCase, reference: Reference) -> Beam
     return BeamSetFigures(*errors, gap(prediction))
 
 
-def turned_differences(model: Model, case: PlanCase, own: Prediction) -> tuple[float, float]:
-    """Mean differences over the body, of the model and of the prior, between the dose of the case and that of the case turned with its beams.
-
-    The patient is turned with the grid, so that voxels stay what they are and the doses are compared voxel by voxel.
-    """
-    there = model.predicted(replace(case, grid=turned(case.grid), beams=tuple(Beam(beam.gantry_deg + TURN_DEG) for beam in case.fields)))
-    pairs = ((there.dose_gy, own.dose_gy), (there.prior_gy, own.prior_gy))
-    ours, prior = (float(np.abs(dose_gy - before_gy)[case.body].mean()) for dose_gy, before_gy in pairs)
+def turned_differences(model: Model, case: PlanCase, own: Prediction, there: PlanCase) -> tuple[float, float]:
+    """Mean differences over the body, of the model and of the prior, between the dose of the case and that of the case turned, put back."""
+    moved, grid = model.predicted(there), turned(case.grid)
+    pairs = ((moved.dose_gy, own.dose_gy), (moved.prior_gy, own.prior_gy))
+    ours, prior = (float(np.abs(resampled(dose_gy, there.grid, grid) - before_gy)[case.body].mean()) for dose_gy, before_gy in pairs)
     return ours, prior
+
+
+def turned_case(case: PlanCase) -> PlanCase:
+    """The case turned with its beams and its grid, so that voxels stay what they are."""
+    return replace(case, grid=turned(case.grid), beams=tuple(replace(beam, gantry_deg=beam.gantry_deg + TURN_DEG) for beam in case.fields))
+
+
+def redrawn(case: PlanCase) -> PlanCase:
+    """The case on voxels along the patient's axes that hold all of it."""
+    corners = case.grid.world_from_index(np.stack(np.meshgrid(*([0, size - 1] for size in case.grid.shape), indexing="ij"), -1).reshape(-1, 3))
+    size = np.ceil((corners.max(axis=0) - corners.min(axis=0)) / case.grid.spacing_mm - 1e-6).astype(int) + 1
+    grid = Grid(tuple(size[::-1].tolist()), tuple(corners.min(axis=0).tolist()), case.grid.spacing_mm)
+    ct_hu = resampled(case.ct_hu + np.float32(1024), case.grid, grid) - np.float32(1024)
+    masks = (resampled(structure.mask.astype(np.float32), case.grid, grid) >= 0.5 for structure in case.structures)
+    structures = tuple(replace(structure, mask=mask) for structure, mask in zip(case.structures, masks, strict=True))
+    return replace(case, grid=grid, ct_hu=ct_hu, structures=structures)
 
 
 def turned(grid: Grid) -> Grid:

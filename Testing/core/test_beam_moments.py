@@ -25,7 +25,9 @@ def test_a_direction_says_from_where_the_beam_comes(beam: Beam, direction: compl
     assert beam_directions([beam])[0] == pytest.approx(direction, abs=1e-6)
 
 
-@pytest.mark.parametrize("beam", [Beam(0), Beam(250), Beam(60, couch_deg=30), Beam(300, couch_deg=330), Beam(0, couch_deg=90), Beam(140, couch_deg=75)])
+@pytest.mark.parametrize(
+    "beam", [Beam(0), Beam(250), Beam(60, couch_deg=30), Beam(300, couch_deg=330), Beam(0, couch_deg=90), Beam(140, couch_deg=75)]
+)
 @pytest.mark.parametrize("turn_deg", [0.0, 20.0, -33.0])
 def test_angles_in_a_turned_frame_are_those_of_a_beam_that_comes_from_there(beam: Beam, turn_deg: float) -> None:
     gantry, couch = np.rad2deg(angles_in_turned_frame(beam, np.deg2rad(turn_deg)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from safetensors.torch import load_file, save_file
 from dose_prediction.model.diffusion import NoiseLevels
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.model.stored_weights import packed, unpacked
+from dose_prediction.model.target_dvh import TargetDVHs
 from dose_prediction.model_files import CARD_FILE, WEIGHTS_FILE
 from dose_prediction.output_files import finish_interrupted, whole_folder
 from dose_prediction.resources import resource_path
+
+_TARGET_DVHS = "target_dvhs."  # begins the names of what is stored of them beside the weights
 
 
 class ModelError(ValueError):
@@ -29,10 +32,11 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A network ready to predict, and its card."""
+    """A network ready to predict, its card, and what its training cases tell of the DVHs of targets."""
 
     network: ADDiffDose
     card: dict[str, Any]
+    target_dvhs: TargetDVHs = field(default_factory=TargetDVHs)
 
     @property
     def version(self) -> str:
@@ -66,17 +70,24 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         )
     try:
         network = ADDiffDose(config, levels)
-        network.load_state_dict(unpacked(load_file(weights)))
+        stored = load_file(weights)
+        known = {name.removeprefix(_TARGET_DVHS): stored.pop(name) for name in list(stored) if name.startswith(_TARGET_DVHS)}
+        network.load_state_dict(unpacked(stored))
+        target_dvhs = TargetDVHs.from_tensors(known)
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise ModelError(f"The model file {weights} does not fit its card ({str(error).splitlines()[0]}); install the extension again.") from error
-    return Bundle(network.eval().requires_grad_(False), card)
+    return Bundle(network.eval().requires_grad_(False), card, target_dvhs)
 
 
-def save_bundle(folder: Path, network: ADDiffDose, card: dict[str, Any]) -> dict[str, Any]:
-    """Write the weights of `network` with their card, both or neither; returns the card with sizes, noise levels and SHA-256 filled in."""
+def save_bundle(folder: Path, network: ADDiffDose, card: dict[str, Any], target_dvhs: TargetDVHs | None = None) -> dict[str, Any]:
+    """Write the weights of `network` and `target_dvhs` with their card, both files or neither.
+
+    Returns the card with sizes, noise levels and SHA-256 filled in.
+    """
     sizes, levels = network.config.as_dict(), asdict(network.levels)
+    known = {_TARGET_DVHS + name: tensor.contiguous() for name, tensor in (target_dvhs or TargetDVHs()).as_tensors().items()}
     with whole_folder(folder) as scratch:
-        save_file(packed(network.state_dict()), scratch / WEIGHTS_FILE)
+        save_file({**packed(network.state_dict()), **known}, scratch / WEIGHTS_FILE)
         complete = {**card, "network": sizes, "noise_levels": levels, "sha256": file_sha256(scratch / WEIGHTS_FILE)}
         (scratch / CARD_FILE).write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
     return complete

@@ -2,8 +2,9 @@
 
 python -m dose_prediction.training.release --model RUN --validation DIR --training RUN/prepared --output DosePrediction/Resources/Models
 
-On the way its samples are calibrated (`calibrate`), and what its training cases are like is written down (`familiarity`).  Simulated plans that
-it was trained on are given with --simulated, held-out ones to score it on with --simulated-tests.
+On the way it is given what its training cases tell of the DVHs of targets (`target_dvhs`), its samples are calibrated (`calibrate`), and what its
+training cases are like is written down (`familiarity`).  Simulated plans that it was trained on are given with --simulated, held-out ones to score it
+on with --simulated-tests.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from dose_prediction.training import simulated_scores
 from dose_prediction.training.calibrate import NOT_CALIBRATED, DrawnCase, cross_judged, drawn_case, fitted_calibration
 from dose_prediction.training.dataset import PreparedCases
 from dose_prediction.training.simulated_plans import site_of
+from dose_prediction.training.target_dvhs import fitted_target_dvhs, targets_of
 
 SAMPLES = 10
 
@@ -73,12 +75,12 @@ def validate(model: Bundle, data: Path, samples: int) -> Validation:
     return Validation(Scores(tuple(ours)), Scores(tuple(prior)), tuple(seconds), tuple(sampling_seconds), tuple(drawn))
 
 
-def familiarity_of(prepared: Path) -> Familiarity:
-    """What the prepared training cases in a folder are like."""
+def training_files(prepared: Path) -> list[Path]:
+    """The prepared training cases in a folder, each once."""
     files = sorted(file for file in prepared.glob("*.npz") if "_prior_" not in file.stem)
     if not files:
         raise CaseError(f"{prepared} has no prepared case (*.npz); give the folder 'prepared' of the training.")
-    return _familiarity(files)
+    return files
 
 
 def simulated_familiarity(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -86,10 +88,11 @@ def simulated_familiarity(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     files_of: dict[str, list[Path]] = defaultdict(list)
     for file in sorted(file for folder in folders for file in folder.glob("*.npz")):
         files_of[site_of(file.stem)].append(file)
-    return {site: _familiarity(files).as_dict() for site, files in files_of.items()}
+    return {site: familiarity_of(files).as_dict() for site, files in files_of.items()}
 
 
-def _familiarity(files: Sequence[Path]) -> Familiarity:
+def familiarity_of(files: Sequence[Path]) -> Familiarity:
+    """What prepared cases are like."""
     cases = tqdm(PreparedCases(files), desc="Reading training cases", unit="case")
     return Familiarity.of(features(case.volumes, case.tokens) for case in cases)
 
@@ -127,8 +130,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model and its card are written")
     options = parser.parse_args()
     loaded = uncalibrated(load_bundle(options.model))
-    known = {"familiarity": familiarity_of(options.training).as_dict(), "simulated_familiarity": simulated_familiarity(options.simulated)}
-    model = replace(loaded, card={**loaded.card, **known})
+    files = training_files(options.training)
+    known = {"familiarity": familiarity_of(files).as_dict(), "simulated_familiarity": simulated_familiarity(options.simulated)}
+    targets = targets_of(tqdm(PreparedCases(files), desc="DVHs of targets", unit="case"))
+    model = replace(loaded, card={**loaded.card, **known}, target_dvhs=fitted_target_dvhs(targets))
     validation = validate(model, options.validation, options.samples)
     entry, uncertainty = card_entry(validation), cross_judged(validation.drawn).as_dict()
     card = {
@@ -136,13 +141,17 @@ def main() -> None:
         "product_version": __version__,
         "limits": [limit for limit in model.card["limits"] if limit != NOT_CALIBRATED],
         "validation": {"data": "OpenKBP validation cases", **entry},
+        "target_dvhs": {
+            "fitted_on": "the training cases",
+            "errors_gy_of_cases_left_out": {f"{gy:g} Gy": found.cross_validated_errors_gy() for gy, found in targets.items()},
+        },
         "calibration": fitted_calibration(validation.drawn).as_dict(),
         "uncertainty": {"fitted_on": "the other half of the validation cases", "samples": options.samples, **uncertainty},
     }
     if options.simulated_tests:
         sites = simulated_scores.card_entry(model.network, options.simulated_tests)
         card["simulated_validation"] = {"data": "simulated plans for bodies and CTs that no training plan has", "sites": sites}
-    save_bundle(options.output, model.network, card)
+    save_bundle(options.output, model.network, card, model.target_dvhs)
     print(json.dumps(card["uncertainty"], indent=2))
     print(f"Dose score {entry['dose_score_gy']} Gy, DVH score {entry['dvh_score_gy']} Gy; written to {options.output}.")
 

@@ -26,7 +26,7 @@ def scores(predicted: Iterable[tuple[TrainingCase, NDArray[np.float32]]]) -> tup
     dose_errors: list[float] = []
     dvh_errors: list[float] = []
     for case, dose_gy in predicted:
-        reference = np.where(case.body, prior_gy(case) + case.residual.astype(np.float32) * diffusion.RESIDUAL_SCALE_GY, 0)
+        reference = reference_gy(case)
         inside = np.where(case.body, np.maximum(dose_gy, 0), 0)
         dose_errors.append(float(np.abs(inside - reference)[case.body].mean()))
         for is_target, voxels in structures_in(torch.from_numpy(case.volumes)):
@@ -40,6 +40,11 @@ def scores(predicted: Iterable[tuple[TrainingCase, NDArray[np.float32]]]) -> tup
 def prior_gy(case: TrainingCase) -> NDArray[np.float32]:
     """The physics prior (z, y, x) of a prepared case."""
     return case.volumes[CHANNELS.index("prior")].astype(np.float32) * DOSE_SCALE_GY
+
+
+def reference_gy(case: TrainingCase) -> NDArray[np.float32]:
+    """The reference dose (z, y, x) of a prepared case, zero outside the body."""
+    return np.where(case.body, prior_gy(case) + case.residual.astype(np.float32) * diffusion.RESIDUAL_SCALE_GY, 0).astype(np.float32)
 
 
 def expected_gy(network: ADDiffDose, case: TrainingCase, precision: torch.dtype) -> NDArray[np.float32]:
