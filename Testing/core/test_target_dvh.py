@@ -30,6 +30,7 @@ def volumes(quick_gy: float = 70.0) -> np.ndarray:
     prescription = channels[CHANNELS.index("prescription")]
     prescription[8:16, 10:18, 10:18] = 70 / DOSE_SCALE_GY
     prescription[8:16, 10:18, 18:22] = 56 / DOSE_SCALE_GY
+    channels[CHANNELS.index("SpinalCord"), :, 24:26, 14:16] = 1
     depth_mm = np.where(prescription > 0, 4.0, -10.0)
     depth_mm[10:14, 12:16, 12:20] = 8.0
     channels[CHANNELS.index("distance")] = -depth_mm / DISTANCE_SCALE_MM
@@ -104,6 +105,12 @@ def test_a_prescription_that_no_training_case_had_stays_as_it_is() -> None:
     other = target_mask(channels, 56.0)
     assert np.array_equal(TargetDVHs().applied(dose, channels, SPACING), dose)
     assert np.array_equal(found[other], dose[other])
+
+
+def test_a_case_of_another_site_stays_as_it_is() -> None:
+    channels, dose = volumes(), uneven_dose()
+    channels[CHANNELS.index("SpinalCord")] = 0
+    assert np.array_equal(known_of(70.0, WANTED, channels).applied(dose, channels, SPACING), dose)
 
 
 def test_a_case_unlike_all_training_cases_keeps_its_dose() -> None:

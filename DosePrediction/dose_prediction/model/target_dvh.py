@@ -4,7 +4,8 @@ The expected dose is a mean over plans and more even than each of them: its targ
 no matter of a voxel's surroundings.  Knowledge-based planning foresees a DVH from a few features of the case; here by Gaussian process regression
 (Rasmussen and Williams, "Gaussian processes for machine learning", 2006, chapter 2) from what the quick plan gives the target, its volume, how much
 of it lies at its border, and the volume of the body that is computed.  The voxels of a target, in the order of their doses, are moved to the DVH that
-is foreseen, as far as a training case is like this one; what lies next to them is moved along.  A prescription without training cases stays as it is.
+is foreseen, as far as a training case is like this one; what lies next to them is moved along.  A prescription without training cases stays as it is,
+and so does a case that has none of their organs, as it is of another site.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_prediction.model.condition import CHANNELS, DISTANCE_SCALE_MM, DOSE_SCALE_GY
+from dose_prediction.model.condition import CHANNELS, DISTANCE_SCALE_MM, DOSE_SCALE_GY, FIRST_ORGAN, ORGANS
 
 VOLUME_PERCENT = (99.5, 99.0, 98.0, 95.0, 90.0, 75.0, 50.0, 25.0, 10.0, 5.0, 2.0, 1.0, 0.5)  # the points of a DVH that are foreseen
 SEEN_PERCENT = (99.0, 95.0, 50.0, 1.0)  # those of the quick plan that are looked at
@@ -95,6 +96,8 @@ class TargetDVHs:
 
     def applied(self, dose_gy: Values, volumes: NDArray[np.floating], spacing_zyx_mm: tuple[float, float, float]) -> Values:
         """The dose (z, y, x) with the DVHs of its targets as they are foreseen; `volumes` (channels, z, y, x) are the case's channels."""
+        if not volumes[FIRST_ORGAN : FIRST_ORGAN + len(ORGANS)].any():
+            return dose_gy
         body = volumes[CHANNELS.index("body")] > 0.5
         moved = np.zeros_like(dose_gy)
         targets = np.zeros(body.shape, bool)
