@@ -62,11 +62,6 @@ def test_voxel_volume_and_spacing_in_array_order() -> None:
     assert grid.spacing_zyx_mm == (2.5, 2.0, 1.0)
 
 
-def test_only_a_grid_along_the_patient_axes_is_axis_aligned() -> None:
-    assert Grid((2, 2, 2)).is_axis_aligned
-    assert not Grid((2, 2, 2), direction=((-1, 0, 0), (0, -1, 0), (0, 0, 1))).is_axis_aligned
-
-
 def test_grids_match_if_their_voxels_do() -> None:
     grid = Grid((10, 10, 10), (0, 0, 0), (3, 3, 3))
     assert grid.matches(Grid((10, 10, 10), (0.005, 0, 0), (3, 3, 3)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dose_prediction.case import Grid, PlanCase, Role, Structure
+from dose_prediction.case.grid import IDENTITY
 from dose_prediction.region import RESAMPLED_SPACING_MM, onto_case_grid, onto_region, planning_region
 from water_case import SHAPE, water_case
 
@@ -95,7 +96,7 @@ def test_voxels_turned_in_their_slices_are_kept() -> None:
 def test_voxels_of_slices_that_lean_keep_their_size() -> None:
     leaning = Grid(SHAPE, (-60.0, -90.0, 10.0), (3.9, 3.9, 2.5), ((1.0, 0.0, 0.0), (0.0, 0.96, -0.28), (0.0, 0.28, 0.96)))
     region = planning_region(water_case(grid=leaning))
-    assert region.grid.is_axis_aligned
+    assert region.grid.direction == IDENTITY
     assert region.grid.spacing_mm == (3.9, 3.9, 2.5)
 
 

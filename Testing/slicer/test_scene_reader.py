@@ -47,7 +47,7 @@ def test_the_grid_is_in_lps(patient):
     assert grid.shape == (24, 40, 40)
     assert grid.origin_mm == (-60.0, -55.0, -40.0)
     assert grid.spacing_mm == (3.0, 3.0, 3.0)
-    assert grid.is_axis_aligned
+    assert np.array_equal(grid.direction, np.eye(3))
 
 
 def test_every_voxel_of_a_turned_and_left_handed_ct_lies_where_slicer_has_it(patient):

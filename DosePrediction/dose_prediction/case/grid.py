@@ -63,11 +63,6 @@ class Grid:
         x, y, z = self.spacing_mm
         return z, y, x
 
-    @property
-    def is_axis_aligned(self) -> bool:
-        """True where the array axes are the patient's own: x to the left, y to posterior, z to superior."""
-        return bool(np.allclose(self.direction, np.eye(3), atol=1e-6))
-
     def world_from_index(self, index_zyx: ArrayLike) -> NDArray[np.float64]:
         """LPS points (..., 3) in mm of array indices (..., 3) in z, y, x order; indices may be fractional."""
         ijk = np.asarray(index_zyx, dtype=float)[..., ::-1]
