@@ -3,8 +3,9 @@
     python Testing/benchmarks/planner_ablations.py --output DIR [--data ../shared/openkbp] [--steps 200] [--largest 32] [VARIANT ...]
     python Testing/benchmarks/planner_ablations.py --output DIR --table
 
-Views, losses, optimiser and learning rates are those of `dose_prediction.training`, in float32 on one thread; the planner has half its width.
-Results are kept, as in `ablations.py`; `--table` appends them to `ablations.md`.
+Losses, optimiser and learning rates are those of `dose_prediction.training`, in float32 on one thread; the planner has half its width.  Cases are
+seen as they are or mirrored: other views pay in a long training only, and hold up so short a one.  Results are kept, as in `ablations.py`; `--table`
+appends them to `ablations.md`.
 """
 
 from __future__ import annotations
@@ -79,7 +80,11 @@ class Recipe:
 
     seed: int = 0
     config: NetworkConfig = HALF_WIDTH
-    settings: TrainingSettings = field(default_factory=lambda: TrainingSettings(planner_step_share=1.0, average_decay=0.98))
+    settings: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            planner_step_share=1.0, average_decay=0.98, planner_posed_share=0.0, start_noise=0.0, swapped_share=0.0, upended_share=0.0
+        )
+    )
     optimiser: Optimiser = muon
     still: tuple[str, ...] = ()  # ends of the names of the planner's layers whose output stays zero
     starts_even: bool = False  # from even fluence instead of the quick plan's
@@ -119,9 +124,7 @@ VARIANTS: dict[str, Recipe] = {
     "maps send the volume their dose alone": replace(BASE, still=("messages",)),
     "rounds are not judged": settings(rounds_weight=0.0),
     "no DVH term": settings(dvh_weight=0.0),
-    "no posed views": settings(planner_posed_share=0.0),
-    "no exchanged or upended views": settings(swapped_share=0.0, upended_share=0.0),
-    "no noise in the start": settings(start_noise=0.0),
+    "the views and the noise of a long training": replace(BASE, settings=TrainingSettings(planner_step_share=1.0, average_decay=0.98)),
     "AdamW instead of Muon": replace(BASE, optimiser=adamw),
 }
 
