@@ -13,7 +13,9 @@ from dose_prediction.model.bundle import load_bundle, save_bundle
 from dose_prediction.model.condition import CHANNELS, DISTANCE_SCALE_MM, DOSE_SCALE_GY
 from dose_prediction.model.target_dvh import NOISE, VOLUME_PERCENT, TargetDVH, TargetDVHs, dvh, target_features, target_mask
 from dose_prediction.prediction import predict
+from dose_prediction.training.calibrate import NOT_CALIBRATED
 from dose_prediction.training.dataset import TrainingCase
+from dose_prediction.training.release import released_limits
 from dose_prediction.training.target_dvhs import FEWEST, Targets, fitted_target_dvhs, targets_of
 from tiny_model import tiny_bundle
 from water_case import water_case
@@ -137,6 +139,15 @@ def test_it_is_kept_with_the_model_and_used(tmp_path: Path) -> None:
     mask = case.targets[0].mask
     likeness = broad.foreseen(np.zeros(7))[1]
     assert dvh(after[mask]) == pytest.approx(likeness * (70 + WANTED) + (1 - likeness) * dvh(before[mask]), abs=0.5)
+
+
+def test_a_released_card_says_which_targets_it_knows_once() -> None:
+    plain = tiny_bundle()
+    model = replace(plain, card={"limits": [NOT_CALIBRATED, "Of one clinic."]}, target_dvhs=known_of(70.0, WANTED, volumes()))
+    limits = released_limits(model)
+    assert limits == ["Of one clinic.", "Targets of 70 Gy get the DVHs that plans of the training cases have, where a case is like them."]
+    assert released_limits(replace(model, card={"limits": limits})) == limits
+    assert released_limits(replace(model, target_dvhs=TargetDVHs())) == ["Of one clinic."]
 
 
 def training_cases(count: int) -> list[TrainingCase]:

@@ -75,6 +75,16 @@ def validate(model: Bundle, data: Path, samples: int) -> Validation:
     return Validation(Scores(tuple(ours)), Scores(tuple(prior)), tuple(seconds), tuple(sampling_seconds), tuple(drawn))
 
 
+def released_limits(model: Bundle) -> list[str]:
+    """The limits in a released model's card, when it is calibrated and knows the DVHs of some targets."""
+    limits = [limit for limit in model.card["limits"] if limit != NOT_CALIBRATED]
+    if known := sorted(model.target_dvhs.known):
+        prescriptions = ", ".join(f"{gy:g}" for gy in known)
+        limit = f"Targets of {prescriptions} Gy get the DVHs that plans of the training cases have, where a case is like them."
+        limits += [limit] if limit not in limits else []
+    return limits
+
+
 def training_files(prepared: Path) -> list[Path]:
     """The prepared training cases in a folder, each once."""
     files = sorted(file for file in prepared.glob("*.npz") if "_prior_" not in file.stem)
@@ -139,7 +149,7 @@ def main() -> None:
     card = {
         **model.card,
         "product_version": __version__,
-        "limits": [limit for limit in model.card["limits"] if limit != NOT_CALIBRATED],
+        "limits": released_limits(model),
         "validation": {"data": "OpenKBP validation cases", **entry},
         "target_dvhs": {
             "fitted_on": "the training cases",
