@@ -4,8 +4,8 @@ The expected dose is a mean over plans and more even than each of them: its targ
 no matter of a voxel's surroundings.  Knowledge-based planning foresees a DVH from a few features of the case; here by Gaussian process regression
 (Rasmussen and Williams, "Gaussian processes for machine learning", 2006, chapter 2) from what the quick plan gives the target, its volume, how much
 of it lies at its border, and the volume of the body that is computed.  The voxels of a target, in the order of their doses, are moved to the DVH that
-is foreseen, as far as a training case is like this one; what lies next to them is moved along.  A prescription without training cases stays as it is,
-and so does a case that has none of their organs, as it is of another site.
+is foreseen, as far as a training case is like this one; what lies next to them is moved along.  The farther a prescription is from those of training
+cases, the less is known of it; a case that has no organ of the head and neck is of another site and stays as it is.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_prediction.model.condition import CHANNELS, DISTANCE_SCALE_MM, DOSE_SCALE_GY, FIRST_ORGAN, ORGANS
+from dose_prediction.model.condition import CHANNELS, DISTANCE_SCALE_MM, DOSE_SCALE_GY
 
 VOLUME_PERCENT = (99.5, 99.0, 98.0, 95.0, 90.0, 75.0, 50.0, 25.0, 10.0, 5.0, 2.0, 1.0, 0.5)  # the points of a DVH that are foreseen
 SEEN_PERCENT = (99.0, 95.0, 50.0, 1.0)  # those of the quick plan that are looked at
 BORDER_MM = 5.0  # inside the surface of all targets together
+SITE_ORGANS = ("Parotid_R", "Parotid_L", "Larynx", "Bone_Mandible")  # one of them tells a case of the training cases' site
+ALIKE_GY = 5.0  # standard deviation of the Gaussian by which prescriptions are alike
 NOISE = 1.0  # variance of what the features do not tell, in that of what they do
 REACH_MM = 10.0  # outside targets, over which the move falls to 1/e
 SMOOTHED_MM = 6.0  # standard deviation of the Gaussian that the move outside is smoothed by
@@ -96,18 +98,19 @@ class TargetDVHs:
 
     def applied(self, dose_gy: Values, volumes: NDArray[np.floating], spacing_zyx_mm: tuple[float, float, float]) -> Values:
         """The dose (z, y, x) with the DVHs of its targets as they are foreseen; `volumes` (channels, z, y, x) are the case's channels."""
-        if not volumes[FIRST_ORGAN : FIRST_ORGAN + len(ORGANS)].any():
+        if not self.known or not any(volumes[CHANNELS.index(organ)].any() for organ in SITE_ORGANS):
             return dose_gy
         body = volumes[CHANNELS.index("body")] > 0.5
         moved = np.zeros_like(dose_gy)
         targets = np.zeros(body.shape, bool)
         for prescription in target_prescriptions(volumes):
-            known = self.known.get(prescription)
             target = target_mask(volumes, prescription) & body
             targets |= target
-            if known is None or not target.any():
+            if not target.any():
                 continue
-            foreseen_gy, likeness = known.foreseen(target_features(volumes, float(np.prod(spacing_zyx_mm)), prescription))
+            nearest = min(self.known, key=lambda known: abs(known - prescription))
+            foreseen_gy, likeness = self.known[nearest].foreseen(target_features(volumes, float(np.prod(spacing_zyx_mm)), prescription))
+            likeness *= np.exp(-0.5 * ((nearest - prescription) / ALIKE_GY) ** 2)
             have_gy = dvh(dose_gy[target])
             moved[target] = likeness * np.interp(dose_gy[target], have_gy, prescription + foreseen_gy - have_gy)
         if not moved.any():

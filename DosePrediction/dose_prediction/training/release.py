@@ -80,7 +80,7 @@ def released_limits(model: Bundle) -> list[str]:
     limits = [limit for limit in model.card["limits"] if limit != NOT_CALIBRATED]
     if known := sorted(model.target_dvhs.known):
         prescriptions = ", ".join(f"{gy:g}" for gy in known)
-        limit = f"Targets of {prescriptions} Gy get the DVHs that plans of the training cases have, where a case is like them."
+        limit = f"Targets of {prescriptions} Gy, or about it, get the DVHs that plans of the training cases have, where a case is like them."
         limits += [limit] if limit not in limits else []
     return limits
 
