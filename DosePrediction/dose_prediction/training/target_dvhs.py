@@ -59,4 +59,5 @@ def targets_of(cases: Iterable[TrainingCase]) -> dict[float, Targets]:
 
 
 def fitted_target_dvhs(targets: dict[float, Targets]) -> TargetDVHs:
+    """What all of these targets tell, for a model to keep."""
     return TargetDVHs({gy: TargetDVH.fitted(found.features, found.dvhs_gy) for gy, found in targets.items()})
