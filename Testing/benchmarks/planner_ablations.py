@@ -36,7 +36,7 @@ from dose_prediction.model.planned_dose import planned_dose
 from dose_prediction.output_files import whole_file
 from dose_prediction.physics.prior import TracedBeams
 from dose_prediction.training.dataset import PreparedCases, TrainingCase, prepare_cases
-from dose_prediction.training.loop import schedule
+from dose_prediction.training.loop import follow, schedule
 from dose_prediction.training.muon import Muon
 from dose_prediction.training.settings import TrainingSettings
 from dose_prediction.training.training_step import TrainingStep
@@ -188,9 +188,7 @@ def trained(recipe: Recipe, cases: Sequence[HalvedCase], steps: int) -> ADDiffDo
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            kept = min(settings.average_decay, (1 + step) / (10 + step))
-            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - kept)
+        follow(average, network, min(settings.average_decay, (1 + step) / (10 + step)))
     return average
 
 

@@ -25,7 +25,7 @@ from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY, Network, NoiseLev
 from dose_prediction.model.network import ADDiffDose, NetworkConfig
 from dose_prediction.training.augmentation import draw_pose, posed_channels, posed_tokens, posed_volumes
 from dose_prediction.training.dataset import TrainingCase, structures_in
-from dose_prediction.training.loop import schedule
+from dose_prediction.training.loop import follow, schedule
 from dose_prediction.training.losses import absolute_error, autoencoder_loss, dvh_error, squared_error
 from dose_prediction.training.settings import TrainingSettings
 from dose_prediction.training.validation import prior_gy, scores
@@ -172,9 +172,7 @@ def _trained(recipe: Recipe, cases: Sequence[TrainingCase], steps: int, autoenco
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            kept = min(settings.average_decay, (1 + step) / (10 + step))
-            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - kept)
+        follow(average, network, min(settings.average_decay, (1 + step) / (10 + step)))
     return average
 
 

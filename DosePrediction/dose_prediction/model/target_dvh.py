@@ -49,7 +49,11 @@ def dvh(dose_gy: NDArray[np.floating], percent: Sequence[float] = VOLUME_PERCENT
 
 
 def target_features(volumes: NDArray[np.floating], voxel_mm3: float, prescription_gy: float) -> NDArray[np.float64]:
-    """What the DVH of a target is foreseen from (features,)."""
+    """What the DVH of a target is foreseen from (features,).
+
+    Of the quick plan D99, D95, D50 and D1 in Gy above the prescription; the logarithms of the volumes of target and body in cc; and the part of the
+    target, 0 to 1, that lies within `BORDER_MM` of the surface of all targets.
+    """
     target = target_mask(volumes, prescription_gy)
     quick_gy = volumes[CHANNELS.index("prior")][target].astype(np.float64) * DOSE_SCALE_GY
     depth_mm = -volumes[CHANNELS.index("distance")][target].astype(np.float64) * DISTANCE_SCALE_MM

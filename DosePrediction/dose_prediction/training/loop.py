@@ -144,7 +144,7 @@ def _train(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        _follow(average, network, min(settings.average_decay, (1 + step) / (10 + step)))
+        follow(average, network, min(settings.average_decay, (1 + step) / (10 + step)))
 
         progress.set_postfix({name: f"{value:.3f}" for name, value in running.items()}, refresh=False)
         state.step, state.seconds = step + 1, time.perf_counter() - start
@@ -245,7 +245,7 @@ def _train_autoencoder(
     average.autoencoder.load_state_dict(network.autoencoder.state_dict())
 
 
-def _follow(average: ADDiffDose, network: ADDiffDose, decay: float) -> None:
+def follow(average: ADDiffDose, network: ADDiffDose, decay: float) -> None:
     """Exponential moving average of the weights."""
     with torch.no_grad():
         ours: list[Tensor] = list(average.parameters())
