@@ -28,6 +28,7 @@ from half_resolution import halved
 from torch import nn
 from tqdm import tqdm
 
+from dose_prediction.case import CaseError
 from dose_prediction.model import condition
 from dose_prediction.model.beam_planner import BeamScene, beam_scene
 from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY
@@ -145,7 +146,9 @@ def halved_with_beams(case: TrainingCase) -> HalvedCase:
 def halved_cases(files: Sequence[Path], largest: int) -> list[HalvedCase]:
     """The prepared cases in `files` of at most `largest` halved voxels on every axis."""
     cases = (case for case in tqdm(PreparedCases(files), desc="Halving cases", unit="case") if max(case.residual.shape) <= 2 * largest)
-    return [halved_with_beams(case) for case in cases]
+    if not (found := [halved_with_beams(case) for case in cases]):
+        raise CaseError(f"No case in {files[0].parent} has at most {largest} voxels of 8 mm on every axis; give a larger --largest.")
+    return found
 
 
 def measured(recipe: Recipe, cases: Sequence[HalvedCase], held_out: Sequence[HalvedCase], steps: int) -> Measured:
