@@ -15,7 +15,7 @@ TINY = NetworkConfig(
     context=24,
     latent=8,
     autoencoder_widths=(8, 8, 8, 8),
-    planner_rounds=1,
+    planner_rounds=(1,),
     planner_volume_widths=(8, 8, 8),
     planner_map_widths=(8, 8),
 )

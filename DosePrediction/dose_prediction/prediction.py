@@ -209,11 +209,11 @@ def _encoded(
 def _planned(
     network: ADDiffDose, channels: torch.Tensor, region: PlanningRegion, traced: TracedBeams, prior: PhysicsPrior, device: torch.device
 ) -> PlannedDose | None:
-    """What the beam planner plans; None for weighted beams, as it has learnt plans whose beams weigh alike."""
+    """What the beam planners plan; None for weighted beams, as they have learnt plans whose beams weigh alike."""
     if prior.shares is not None:
         return None
-    scene = beam_scene(traced, region.prescription_map_gy, prior.beamlets)
-    return planned_dose(network.planner, channels, traced, scene, device)
+    scene = beam_scene(traced, region.prescription_map_gy, prior.beamlets, region.grid.voxel_volume_mm3)
+    return planned_dose(network.planners, channels, traced, scene, device)
 
 
 def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:

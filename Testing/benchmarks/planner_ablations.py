@@ -50,6 +50,7 @@ HALF_WIDTH = NetworkConfig(
     context=24,
     latent=8,
     autoencoder_widths=(8, 8, 8, 8),
+    planner_rounds=(4,),
     planner_volume_widths=(16, 32, 48),
     planner_map_widths=(32, 48),
 )
@@ -72,7 +73,7 @@ def muon(network: ADDiffDose, settings: TrainingSettings) -> torch.optim.Optimiz
 
 
 def adamw(network: ADDiffDose, settings: TrainingSettings) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(network.planner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
+    return torch.optim.AdamW(network.planners.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,14 @@ def sizes(**changed: int | tuple[int, ...]) -> Recipe:
 VARIANTS: dict[str, Recipe] = {
     "the planner": BASE,
     "the planner, other seed": replace(BASE, seed=1),
-    "one round": sizes(planner_rounds=1),
-    "two rounds": sizes(planner_rounds=2),
-    "six rounds": sizes(planner_rounds=6),
+    "one round": sizes(planner_rounds=(1,)),
+    "two rounds": sizes(planner_rounds=(2,)),
+    "six rounds": sizes(planner_rounds=(6,)),
     "a quarter of the width": sizes(planner_volume_widths=(8, 16, 24), planner_map_widths=(16, 24)),
     "begins with even fluence": replace(BASE, starts_even=True),
     "no last correction": replace(BASE, still=("correction",)),
     "beams tell each other nothing": replace(BASE, still=("agreed",)),
+    "structures tell each other nothing": replace(BASE, still=("told",)),
     "maps send the volume their dose alone": replace(BASE, still=("messages",)),
     "rounds are not judged": settings(rounds_weight=0.0),
     "no DVH term": settings(dvh_weight=0.0),
@@ -140,7 +142,7 @@ def halved_with_beams(case: TrainingCase) -> HalvedCase:
     beams = traced.beams.averaged(block_of_voxel, len(blocks)).at(kept)
     there = replace(traced, beams=beams, body=small.body)
     prescription_gy = small.volumes[CHANNELS.index("prescription")].astype(np.float32) * np.float32(DOSE_SCALE_GY)
-    return HalvedCase(**vars(small), traced=there, planned=beam_scene(there, prescription_gy, scene.start[beams.open_beamlets]))
+    return HalvedCase(**vars(small), traced=there, planned=beam_scene(there, prescription_gy, scene.start[beams.open_beamlets], small.voxel_mm3))
 
 
 def halved_cases(files: Sequence[Path], largest: int) -> list[HalvedCase]:
@@ -158,7 +160,7 @@ def measured(recipe: Recipe, cases: Sequence[HalvedCase], held_out: Sequence[Hal
     step_ms = (time.process_time() - start) / steps * 1000
     planned = []
     for case in (begun(case, recipe) for case in held_out):
-        found = planned_dose(network.planner, torch.from_numpy(case.volumes).float(), *case.scene(), CPU)
+        found = planned_dose(network.planners, torch.from_numpy(case.volumes).float(), *case.scene(), CPU)
         planned.append((case, found.dose_gy))
     return Measured(*scores(planned), step_ms)
 
@@ -174,7 +176,7 @@ def begun(case: HalvedCase, recipe: Recipe) -> HalvedCase:
 def trained(recipe: Recipe, cases: Sequence[HalvedCase], steps: int) -> ADDiffDose:
     torch.manual_seed(recipe.seed)
     network = ADDiffDose(recipe.config)
-    for name, layer in network.planner.named_modules():
+    for name, layer in network.planners.named_modules():
         if isinstance(layer, nn.Module) and name.rpartition(".")[2] in recipe.still:
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter).requires_grad_(False)

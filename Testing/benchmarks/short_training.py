@@ -36,7 +36,7 @@ HALF_WIDTH = NetworkConfig(
     widths=(16, 32, 64, 96),
     autoencoder_widths=(8, 16, 32, 48),
     latent=16,
-    planner_rounds=1,
+    planner_rounds=(1,),
     planner_volume_widths=(8, 8, 8),
     planner_map_widths=(8, 8),
 )

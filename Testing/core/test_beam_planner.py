@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ def set_up(case: PlanCase) -> tuple[torch.Tensor, TracedBeams, BeamScene]:
     region = planning_region(case)
     traced = trace_beams(case, region)
     prior = physics_prior(region, traced)
-    return torch.from_numpy(volume_channels(region, prior)), traced, beam_scene(traced, region.prescription_map_gy, prior.beamlets)
+    scene = beam_scene(traced, region.prescription_map_gy, prior.beamlets, region.grid.voxel_volume_mm3)
+    return torch.from_numpy(volume_channels(region, prior)), traced, scene
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +47,19 @@ def water() -> tuple[torch.Tensor, TracedBeams, BeamScene]:
 
 def test_an_untrained_planner_leaves_the_quick_plan_as_it_is(water: tuple[torch.Tensor, TracedBeams, BeamScene]) -> None:
     channels, traced, scene = water
-    found = planned_dose(planner(), channels, traced, scene, CPU)
+    found = planned_dose([planner()], channels, traced, scene, CPU)
     assert torch.equal(traced.beams.to_maps(found.beamlets), scene.start)
     assert np.allclose(found.dose_gy, channels[1].numpy() * 70, atol=1e-3)
+
+
+def test_planners_plan_together_what_each_plans_on_average(water: tuple[torch.Tensor, TracedBeams, BeamScene]) -> None:
+    channels, traced, scene = water
+    both = [planner(0.1), planner(0.2)]
+    alone = [planned_dose([one], channels, traced, scene, CPU) for one in both]
+    together = planned_dose(both, channels, traced, scene, CPU)
+    assert torch.allclose(together.beamlets, (alone[0].beamlets + alone[1].beamlets) / 2)
+    positive = (alone[0].dose_gy > 0) & (alone[1].dose_gy > 0)
+    assert np.allclose(together.dose_gy[positive], (alone[0].dose_gy + alone[1].dose_gy)[positive] / 2, atol=1e-3)
 
 
 def test_fluence_is_never_negative_and_stays_in_the_aperture(water: tuple[torch.Tensor, TracedBeams, BeamScene]) -> None:
@@ -91,7 +103,7 @@ def test_beams_may_come_in_any_order(water: tuple[torch.Tensor, TracedBeams, Bea
     network = planner(0.05)
     with torch.inference_mode():
         one = network(padded(channels, MULTIPLE)[None], scene)
-        other = network(padded(other_channels, MULTIPLE)[None], BeamScene(other_scene.beams, scene.start[order], scene.unit, other_scene.directions))
+        other = network(padded(other_channels, MULTIPLE)[None], replace(other_scene, start=scene.start[order], unit=scene.unit))
     assert torch.allclose(one.fluence[order], other.fluence, atol=1e-3 * scene.unit)
 
 

@@ -23,11 +23,11 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_weights_come_back_to_half_a_step_of_the_127_that_the_largest_of_their_row_takes(saved: Path) -> None:
+def test_weights_come_back_to_half_a_step_of_the_63_that_the_largest_of_their_row_takes(saved: Path) -> None:
     loaded = load_bundle(saved)
     assert loaded.version == "7.1"
     for name, tensor in tiny_bundle().network.state_dict().items():
-        step = tensor.abs().amax(dim=tuple(range(1, tensor.ndim)), keepdim=True) / 127 if tensor.ndim > 1 else tensor.abs() / 1000
+        step = tensor.abs().amax(dim=tuple(range(1, tensor.ndim)), keepdim=True) / 63 if tensor.ndim > 1 else tensor.abs() / 1000
         assert ((loaded.network.state_dict()[name] - tensor).abs() <= 0.501 * step + 1e-7).all(), name
 
 
@@ -53,6 +53,14 @@ def test_weights_without_their_scales_are_refused(saved: Path) -> None:
     (saved / CARD_FILE).write_text(json.dumps({**card, "sha256": file_sha256(saved / WEIGHTS_FILE)}))
     with pytest.raises(ModelError, match="does not fit its card .*stem.weight.scale"):
         load_bundle(saved)
+
+
+def test_a_weight_takes_seven_bits() -> None:
+    weights = {"a": torch.randn(16, 32), "b": torch.randn(3, 5)}
+    stored = packed(weights)
+    assert stored["a"].nbytes == 16 * 32 * 7 // 8
+    assert stored["b"].nbytes == 14  # 105 bits
+    assert {name: found.shape for name, found in unpacked(stored).items()} == {name: tensor.shape for name, tensor in weights.items()}
 
 
 def test_a_row_of_zeros_stays_zero() -> None:

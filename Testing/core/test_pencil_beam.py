@@ -178,6 +178,17 @@ def test_an_air_cavity_brings_the_dose_behind_it_closer_to_the_surface() -> None
     assert np.all(dose["cavity"][1:] > 1.1 * dose["water"][1:])
 
 
+def test_a_cover_counts_as_so_much_water_in_front_of_the_skin() -> None:
+    grid = Grid((80, 144, 80), origin_mm=(-98.75, -10.0, -98.75), spacing_mm=(2.5, 2.5, 2.5))  # its surface is 10 mm nearer to the source
+    thicker = Medium(np.ones(grid.shape, np.float32), grid)
+    target, isocentre, points = square_target(95.0, 0.0), (0.0, SURFACE_MM, 0.0), on_axis(np.array([5.0, 10.0, 20.0, 150.0]))
+    covered = set_up_beams((Beam(0),), isocentre, WATER_BLOCK, points, target, [MACHINE], cover_mm=10.0)
+    behind_water = set_up_beams((Beam(0),), isocentre, thicker, points, target, [MACHINE])
+    assert covered.depth_weights.numpy() == pytest.approx(behind_water.depth_weights.numpy(), rel=5e-3)
+    bare = set_up_beams((Beam(0),), isocentre, WATER_BLOCK, points, target, [MACHINE])
+    assert bare.depth_weights.numpy() != pytest.approx(behind_water.depth_weights.numpy(), rel=2e-2)
+
+
 def single_beamlet(beam: Beam, u_mm: float, v_mm: float, points: np.ndarray, machine: Machine = MACHINE) -> np.ndarray:
     """Dose at points in the isocentre plane, 50 mm deep, of the one beamlet that is centred at (u, v)."""
     isocentre = (0.0, SURFACE_MM + 50.0, 0.0)

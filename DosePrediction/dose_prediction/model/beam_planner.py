@@ -25,6 +25,7 @@ from dose_prediction.model.condition import DOSE_SCALE_GY, FIRST_MOMENT, padded_
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.model.lattice_symmetry import AS_IT_IS, LatticeSymmetry
 from dose_prediction.model.layers import VoxelNorm
+from dose_prediction.model.structure_exchange import StructureExchange, structure_shares
 from dose_prediction.physics.coarse_beams import CELL, CoarseBeams, coarse_beams
 from dose_prediction.physics.prior import TracedBeams
 
@@ -39,20 +40,22 @@ class BeamScene:
     """The beams of a case as the planner is given them.
 
     `start` (beams, rows, columns) is the fluence of the quick plan, `unit` the even fluence whose mean dose in the targets is the highest
-    prescription; `directions` (beams, 2) say how far each beam's source is to the left and in front, of a distance of 1.
+    prescription; `directions` (beams, 2) say how far each beam's source is to the left and in front, of a distance of 1; `voxel_mm3` is the
+    volume of a voxel.
     """
 
     beams: CoarseBeams
     start: Tensor
     unit: float
     directions: Tensor
+    voxel_mm3: float
 
     def to(self, device: torch.device) -> BeamScene:
         """The same scene on another device."""
-        return BeamScene(self.beams.to(device), self.start.to(device), self.unit, self.directions.to(device))
+        return BeamScene(self.beams.to(device), self.start.to(device), self.unit, self.directions.to(device), self.voxel_mm3)
 
 
-def beam_scene(traced: TracedBeams, prescription_gy: Volume, start: Tensor) -> BeamScene:
+def beam_scene(traced: TracedBeams, prescription_gy: Volume, start: Tensor, voxel_mm3: float) -> BeamScene:
     """The scene of traced beams in a region whose prescriptions are `prescription_gy` (z, y, x); `start` (n,) is the quick plan's fluence."""
     beams = traced.beams
     in_target = prescription_gy[traced.body] > 0
@@ -60,7 +63,7 @@ def beam_scene(traced: TracedBeams, prescription_gy: Volume, start: Tensor) -> B
     unit = float(prescription_gy.max()) / float(open_fields.mean())
     depth, height, width = (padded_size(size, MULTIPLE) // CELL for size in traced.body.shape)
     directions = torch.from_numpy(np.stack([traced.directions.imag, traced.directions.real], axis=-1))
-    return BeamScene(coarse_beams(beams, traced.body, (depth, height, width)), beams.to_maps(start), unit, directions)
+    return BeamScene(coarse_beams(beams, traced.body, (depth, height, width)), beams.to_maps(start), unit, directions, voxel_mm3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ class BeamPlanner(nn.Module):
 
     def forward(self, volumes: Tensor, scene: BeamScene, view: LatticeSymmetry = AS_IT_IS) -> Planned:
         """Plan the case of `volumes` (1, channels, z, y, x), whose axes are multiples of 8, looking at it in `view`."""
-        seen = _Seen(scene, view)
+        seen = _Seen(volumes, scene, view)
         shown = view.channels(volumes[:, :FIRST_MOMENT])
         volume = self.stem(shown.contiguous(memory_format=torch.channels_last_3d))
         maps = torch.zeros(len(scene.start), self.map_width, *seen.map_shape, device=volumes.device).contiguous(memory_format=torch.channels_last)
@@ -107,7 +110,7 @@ class BeamPlanner(nn.Module):
 class _Seen:
     """A scene in a view: what passes between the network, which sees the view, and the beams, which are in the patient's own frame."""
 
-    def __init__(self, scene: BeamScene, view: LatticeSymmetry) -> None:
+    def __init__(self, volumes: Tensor, scene: BeamScene, view: LatticeSymmetry) -> None:
         self.scene, self.view = scene, view
         self.beams = scene.beams
         self.opened = scene.beams.beams.open_beamlets[:, None].float()
@@ -115,6 +118,9 @@ class _Seen:
         self.map_shape = (-(-self.rows // 2) * 2, -(-self.columns // 2) * 2)  # the map U-Net halves them once
         self.directions = view.directions(scene.directions)
         self.opened_seen = self.shown(self.opened)
+        shares = structure_shares(volumes)
+        self.structures = view.volume(shares[None])[0]
+        self.litres = shares.sum((1, 2, 3)) * CELL**3 * scene.voxel_mm3 / 1e6
 
     def shown(self, maps: Tensor) -> Tensor:
         """Maps (beams, features, rows, columns) as the network sees them, padded."""
@@ -131,12 +137,13 @@ class _Seen:
 
 
 class VolumeUpdate(nn.Module):
-    """The beams' messages and the dose of their fluence are brought into the volume, and a U-Net digests them."""
+    """The beams' messages and the dose of their fluence are brought into the volume, its structures confer, and a U-Net digests it all."""
 
     def __init__(self, volume_widths: Sequence[int], map_width: int) -> None:
         super().__init__()
         self.messages = ChannelMap(map_width + 1, MESSAGES)
         self.taken_in = ChannelMap(MESSAGES + 1, volume_widths[0])
+        self.exchange = StructureExchange(volume_widths[0])
         self.unet = UNet(3, volume_widths)
 
     def forward(self, volume: Tensor, maps: Tensor, fluence: Tensor, seen: _Seen) -> tuple[Tensor, Tensor]:
@@ -144,7 +151,8 @@ class VolumeUpdate(nn.Module):
         sent = seen.beamlets(self.messages(torch.cat([maps, seen.relative(fluence)], 1))) * seen.opened
         dose = seen.beams.dose(fluence)
         arrived = torch.cat([seen.beams.to_cells(sent), dose[None] / DOSE_SCALE_GY])
-        return self.unet(volume + self.taken_in(seen.view.volume(seen.beams.volume(arrived)))), dose
+        volume = volume + self.taken_in(seen.view.volume(seen.beams.volume(arrived)))
+        return self.unet(self.exchange(volume, seen.structures, seen.litres)), dose
 
 
 class PlanningRound(nn.Module):

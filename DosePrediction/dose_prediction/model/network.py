@@ -1,4 +1,4 @@
-"""The whole network: CT autoencoder, condition encoder, denoiser and beam planner, built from one small configuration."""
+"""The whole network: CT autoencoder, condition encoder, denoiser and beam planners, built from one small configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dose_prediction.model.diffusion import Network, NoiseLevels
 
 # Layers by which numbers come in or go out.
 END_LAYERS = frozenset({"stem", "moments_in", "plan_in", "latent_in", "noise_in", "out"})
-END_LAYERS |= {"messages", "taken_in", "direction", "change", "correction"}  # of the planner
+END_LAYERS |= {"messages", "taken_in", "direction", "change", "correction", "names", "told"}  # of a planner
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
@@ -32,7 +32,7 @@ class NetworkConfig:
     latent: int = 32
     autoencoder_widths: tuple[int, ...] = (16, 32, 64, 96)
     beam_moments: bool = True  # whether it knows which dose comes from which side
-    planner_rounds: int = 4
+    planner_rounds: tuple[int, ...] = (4, 2)  # of each beam planner; the plan is the mean of theirs
     planner_volume_widths: tuple[int, ...] = (32, 64, 96)
     planner_map_widths: tuple[int, ...] = (64, 96)
     planner_share: float = 0.5  # of the expected dose of nine fields or more; the rest is the denoiser's
@@ -51,7 +51,7 @@ class NetworkConfig:
 
 
 class ADDiffDose(nn.Module):
-    """CT autoencoder, condition encoder, denoiser and beam planner together."""
+    """CT autoencoder, condition encoder, denoiser and beam planners together."""
 
     def __init__(self, config: NetworkConfig, levels: NoiseLevels | None = None) -> None:
         super().__init__()
@@ -60,7 +60,9 @@ class ADDiffDose(nn.Module):
         self.autoencoder = CTAutoencoder(config.autoencoder_widths, config.latent)
         self.condition_encoder = ConditionEncoder(config.widths, config.encoder_blocks, config.context, config.latent, config.beam_moments)
         self.denoiser = Denoiser(config.widths, config.denoiser_blocks, config.context, config.beam_moments)
-        self.planner = BeamPlanner(config.planner_rounds, config.planner_volume_widths, config.planner_map_widths)
+        self.planners = nn.ModuleList(
+            BeamPlanner(rounds, config.planner_volume_widths, config.planner_map_widths) for rounds in config.planner_rounds
+        )
 
     def on(self, device: torch.device) -> ADDiffDose:
         """The network itself, on `device`, its kernels with channels last in memory, as is fastest."""
@@ -86,7 +88,7 @@ class ADDiffDose(nn.Module):
         for name, parameter in self.named_parameters():
             part, *layers = name.split(".")
             if part != "autoencoder":
-                is_end = bool(END_LAYERS.intersection(layers if part == "planner" else layers[:1]))
+                is_end = bool(END_LAYERS.intersection(layers if part == "planners" else layers[:1]))
                 (others if is_end or parameter.ndim < 2 else hidden).append(parameter)
         return hidden, others
 

@@ -1,12 +1,15 @@
-"""The dose of the fluence that the beam planner plans for a case, with the planner's correction."""
+"""The dose of the fluence that the beam planners plan for a case, with their correction."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dose_prediction.model.beam_planner import MULTIPLE, BeamPlanner, BeamScene
 from dose_prediction.model.condition import padded
@@ -24,15 +27,16 @@ class PlannedDose:
 
 
 @torch.inference_mode()
-def planned_dose(planner: BeamPlanner, channels: torch.Tensor, traced: TracedBeams, scene: BeamScene, device: torch.device) -> PlannedDose:
-    """Plan the case of `channels` (channels, z, y, x).
+def planned_dose(planners: Iterable[nn.Module], channels: torch.Tensor, traced: TracedBeams, scene: BeamScene, device: torch.device) -> PlannedDose:
+    """Plan the case of `channels` (channels, z, y, x): the mean of the plans of all `planners`, which are independent and err less together.
 
     Once, as it is: the mean with the mirror image's plan is better by a hundredth of a gray only, and takes another half second.
     """
-    plan = planner(padded(channels, MULTIPLE)[None].to(device), scene.to(device))
+    volumes, there = padded(channels, MULTIPLE)[None].to(device), scene.to(device)
+    plans = [cast(BeamPlanner, planner)(volumes, there) for planner in planners]
     depth, height, width = traced.body.shape
-    correction = plan.correction_gy.cpu()[:depth, :height, :width].numpy()
-    beamlets = plan.fluence.cpu()[traced.beams.open_beamlets]
+    correction = torch.stack([plan.correction_gy for plan in plans]).mean(0).cpu()[:depth, :height, :width].numpy()
+    beamlets = torch.stack([plan.fluence for plan in plans]).mean(0).cpu()[traced.beams.open_beamlets]
     dose_gy = np.maximum(traced.dose(beamlets) + correction, 0) * traced.body
     if not np.isfinite(dose_gy).all():
         raise FloatingPointError("The network returned values that are not numbers; the model does not fit this case.")

@@ -125,12 +125,14 @@ def set_up_beams(
     target_points_mm: NDArray[np.floating],
     machines: Sequence[Machine],
     margin_mm: float = 6.0,
+    cover_mm: float = 0.0,
     on_beam: Callable[[int], None] | None = None,
     cache: TraceCache | None = None,
 ) -> PencilBeams:
     """Trace every beam to `points_mm` (n, 3) and open the beamlets within `margin_mm` of the projected target points (m, 3).
 
-    `machines` has one machine a beam, all with beamlets of the same size.  `on_beam` is called with the number of beams done and may raise to stop;
+    `machines` has one machine a beam, all with beamlets of the same size.  `cover_mm` is the thickness, in water, of what lies on the skin and is not
+    in the medium: it builds the dose up, and weakens the beam.  `on_beam` is called with the number of beams done and may raise to stop;
     `cache` holds the traces of earlier calls.
     """
     trace = _tracer(medium, points_mm, cache)
@@ -150,7 +152,7 @@ def set_up_beams(
             for machine, way, aperture in zip(machines, traces, apertures, strict=True)
         ]
     )
-    weights = np.stack([_depth_weights(machine, way, spreads) for machine, way in zip(machines, traces, strict=True)])
+    weights = np.stack([_depth_weights(machine, way, spreads, cover_mm) for machine, way in zip(machines, traces, strict=True)])
     rows = max(aperture.opening.shape[0] for aperture in apertures)
     columns = max(aperture.opening.shape[1] for aperture in apertures)
     upsampling = round(beamlet_mm / PLANE_PITCH_MM)
@@ -190,13 +192,14 @@ def _tracer(medium: Medium, points_mm: NDArray[np.floating], cache: TraceCache |
     return lambda frame: cache.recall((*scene, frame.key), lambda: trace(frame))
 
 
-def _depth_weights(machine: Machine, way: BeamTrace, spreads: bool) -> NDArray[np.float32]:
+def _depth_weights(machine: Machine, way: BeamTrace, spreads: bool, cover_mm: float) -> NDArray[np.float32]:
     """What each plane counts at each point (components, points): depth term times inverse square."""
     inverse_square = (machine.source_axis_mm / way.distance) ** 2
+    depth = way.depth + np.float32(cover_mm)
     if not spreads:
-        return machine.depth_components(way.depth) * inverse_square
-    density = np.ones_like(way.depth) if way.spread_density is None else way.spread_density
-    return machine.spread_depth_components(way.depth, density) * inverse_square
+        return machine.depth_components(depth) * inverse_square
+    density = np.ones_like(depth) if way.spread_density is None else way.spread_density
+    return machine.spread_depth_components(depth, density) * inverse_square
 
 
 @dataclass(frozen=True, eq=False)

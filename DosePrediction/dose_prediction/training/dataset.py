@@ -34,7 +34,7 @@ VARIED_BY = 0.4
 _BEAMS = "beams_"  # begins the names of what is stored of the beams
 _PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
-PREPARED_BY = 2  # to be raised whenever a case is prepared otherwise: files of an older way are refused
+PREPARED_BY = 3  # to be raised whenever a case is prepared otherwise: files of an older way are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class TrainingCase:
         )
         traced = TracedBeams(beams, self.body, (1.0,) * len(directions), directions)
         prescription = self.volumes[CHANNELS.index("prescription")].astype(np.float32) * np.float32(DOSE_SCALE_GY)
-        return traced, beam_scene(traced, prescription, start)
+        return traced, beam_scene(traced, prescription, start, self.voxel_mm3)
 
     @property
     def body(self) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@
 python -m dose_prediction.training.release --model RUN --validation DIR --training RUN/prepared --output DosePrediction/Resources/Models
 
 On the way it is given what its training cases tell of the DVHs of targets (`target_dvhs`), its samples are calibrated (`calibrate`), and what its
-training cases are like is written down (`familiarity`).  Simulated plans that it was trained on are given with --simulated, held-out ones to score it
-on with --simulated-tests.
+training cases are like is written down (`familiarity`).  Beam planners of another training are added with --planners-of.  Simulated plans that it was
+trained on are given with --simulated, held-out ones to score it on with --simulated-tests.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dose_prediction import __version__
 from dose_prediction.case import CaseError
 from dose_prediction.familiarity import Familiarity, features
 from dose_prediction.model.bundle import Bundle, load_bundle, save_bundle
+from dose_prediction.model.network import ADDiffDose
 from dose_prediction.openkbp import CaseScore, Scores, find_cases, read_case, read_reference, score_case
 from dose_prediction.prediction import predict
 from dose_prediction.region import onto_region, planning_region
@@ -73,6 +74,24 @@ def validate(model: Bundle, data: Path, samples: int) -> Validation:
         ours.append(score_case(case, reference, found.dose_gy))
         prior.append(score_case(case, reference, found.prior_gy))
     return Validation(Scores(tuple(ours)), Scores(tuple(prior)), tuple(seconds), tuple(sampling_seconds), tuple(drawn))
+
+
+def joined(model: Bundle, other: Bundle) -> Bundle:
+    """The model with the beam planners of `other` beside its own; steps and hours are those of both trainings."""
+    own, added = model.network, other.network
+    network = ADDiffDose(replace(own.config, planner_rounds=own.config.planner_rounds + added.config.planner_rounds), own.levels)
+    weights = own.state_dict()
+    for name, tensor in added.planners.state_dict().items():
+        index, _, rest = name.partition(".")
+        weights[f"planners.{int(index) + len(own.planners)}.{rest}"] = tensor
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CaseError(f"The planners of {other.version} have other widths than those of {model.version}; train them with the same.") from error
+    steps = int(model.card["steps"]) + int(other.card["steps"])
+    hours = round(float(model.card["hours"]) + float(other.card["hours"]), 2)
+    version = f"{__version__}+{steps}"
+    return Bundle(network.eval().requires_grad_(False), {**model.card, "version": version, "steps": steps, "hours": hours}, model.target_dvhs)
 
 
 def released_limits(model: Bundle) -> list[str]:
@@ -130,6 +149,7 @@ def card_entry(validation: Validation) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dose_prediction.training.release", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the output folder of a finished training")
+    parser.add_argument("--planners-of", type=Path, metavar="DIR", help="another finished training, whose beam planners are added")
     parser.add_argument("--validation", type=Path, required=True, metavar="DIR", help="OpenKBP cases that the model was not trained on")
     parser.add_argument("--training", type=Path, required=True, metavar="DIR", help="the prepared training cases (pt_*.npz), RUN/prepared")
     parser.add_argument(
@@ -139,7 +159,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples a case to fit the calibration on (default {SAMPLES})")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model and its card are written")
     options = parser.parse_args()
-    loaded = uncalibrated(load_bundle(options.model))
+    trained = load_bundle(options.model)
+    loaded = uncalibrated(joined(trained, load_bundle(options.planners_of)) if options.planners_of else trained)
     files = training_files(options.training)
     known = {"familiarity": familiarity_of(files).as_dict(), "simulated_familiarity": simulated_familiarity(options.simulated)}
     targets = targets_of(tqdm(PreparedCases(files), desc="DVHs of targets", unit="case"))

@@ -1,4 +1,4 @@
-"""The loss of one case in one step, the denoiser's or the planner's: how the case is seen, with which noise and goals, and how far it is off."""
+"""The loss of one case in one step, the denoiser's or a planner's: how the case is seen, with which noise and goals, and how far it is off."""
 
 from __future__ import annotations
 
@@ -70,8 +70,10 @@ class TrainingStep(nn.Module):
         scene, beams = scene.to(self.device), traced.beams.to(self.device)
         volumes = torch.from_numpy(case.volumes[:FIRST_MOMENT]).float().to(self.device)
         wanted = _prior(volumes) + torch.from_numpy(case.residual).float().to(self.device)
+        view = drawn_view(scene, self.settings, generator)
+        planner = self.network.planners[int(torch.randint(len(self.network.planners), (), generator=generator))]
         with self._autocast():
-            planned = self.network.planner(padded(volumes, beam_planner.MULTIPLE)[None], scene, drawn_view(scene, self.settings, generator))
+            planned = planner(padded(volumes, beam_planner.MULTIPLE)[None], scene, view)
         inside = _body(volumes).flatten()
         dose = torch.zeros(len(inside), device=self.device).index_copy(0, inside.nonzero()[:, 0], beams.dose(planned.fluence) / RESIDUAL_SCALE_GY)
         correction = planned.correction_gy[tuple(slice(size) for size in wanted.shape)] / RESIDUAL_SCALE_GY

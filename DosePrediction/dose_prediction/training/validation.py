@@ -53,7 +53,7 @@ def expected_gy(network: ADDiffDose, case: TrainingCase, precision: torch.dtype)
     device = next(network.parameters()).device
     traced, scene = case.scene()
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-        planned = planned_dose(network.planner, torch.from_numpy(case.volumes).float(), traced, scene, device)
+        planned = planned_dose(network.planners, torch.from_numpy(case.volumes).float(), traced, scene, device)
     return mixed(planned.dose_gy, denoised, network.config.planner_share, len(scene.directions))
 
 
