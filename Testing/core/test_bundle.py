@@ -97,11 +97,18 @@ def test_a_damaged_card_is_refused(saved: Path, card: str) -> None:
         load_bundle(saved)
 
 
-def test_weights_of_another_shape_than_the_card_says_are_refused(saved: Path) -> None:
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("context", 48, "does not fit its card"),
+        ("planner_rounds", 4, "planner_rounds is 4 where a list belongs, as in models of an earlier version: train anew"),
+    ],
+)
+def test_a_card_of_another_network_than_the_weights_is_refused(saved: Path, entry: str, value: int, message: str) -> None:
     card = json.loads((saved / CARD_FILE).read_text())
-    card["network"]["context"] = 48
+    card["network"][entry] = value
     (saved / CARD_FILE).write_text(json.dumps(card))
-    with pytest.raises(ModelError, match="does not fit its card"):
+    with pytest.raises(ModelError, match=message):
         load_bundle(saved)
 
 

@@ -46,6 +46,9 @@ class NetworkConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"Network configuration has the unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+        for field in fields(cls):
+            if isinstance(field.default, tuple) and not isinstance(value := values.get(field.name, ()), list | tuple):
+                raise ValueError(f"{field.name} is {value!r} where a list belongs, as in models of an earlier version: train anew")
         sizes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         return cls(**sizes)
 
