@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def errors_gy(path: Path, covers_mm: list[float]) -> tuple[float, list[float]]:
+def errors_gy(path: Path, covers_mm: Sequence[float]) -> tuple[float, list[float]]:
     """Percentage of the body that is air, and the mean absolute difference from the reference in Gy with each cover."""
     case, reference = read_case(path), read_reference(path)
     region = planning_region(case)

@@ -15,11 +15,11 @@ from dose_prediction.model.layers import VoxelNorm
 from dose_prediction.physics.coarse_beams import CELL
 
 SHELLS_MM = (0.0, 10.0, 30.0, 60.0)  # where a shell around the targets begins; the last goes on to the body's surface
-# The left and right one of a pair have one name, so that a mirror image is told the same.
-NAMES = (*dict.fromkeys(organ.removesuffix("_R").removesuffix("_L") for organ in ORGANS), *(f"target {i}" for i in range(TARGET_RANKS)))
-NAMES += tuple(f"beyond {begin:.0f} mm" for begin in SHELLS_MM)
-NAME_OF_STRUCTURE = [NAMES.index(organ.removesuffix("_R").removesuffix("_L")) for organ in ORGANS]
-NAME_OF_STRUCTURE += list(range(len(NAMES) - TARGET_RANKS - len(SHELLS_MM), len(NAMES)))
+# The structures by name; the left and right one of a pair have the same, so that a mirror image is told the same.
+STRUCTURES = [organ.removesuffix("_R").removesuffix("_L") for organ in ORGANS]
+STRUCTURES += [f"target {rank}" for rank in range(TARGET_RANKS)] + [f"beyond {begin:.0f} mm" for begin in SHELLS_MM]
+NAMES = tuple(dict.fromkeys(STRUCTURES))
+NAME_OF_STRUCTURE = [NAMES.index(name) for name in STRUCTURES]
 TOKEN = 64  # features of a structure's token
 
 

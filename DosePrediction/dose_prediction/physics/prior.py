@@ -26,8 +26,8 @@ from dose_prediction.physics.trace_cache import TraceCache, digest_of
 from dose_prediction.region import PlanningRegion
 
 Values = NDArray[np.float32]
-# Water-equivalent of what lies on the skin, such as a mask that holds the head.  With it the engine can give the reference doses of OpenKBP to 0.3 to
-# 0.5 Gy, without it to 0.5 to 0.8 Gy, and to no better than 3 Gy where the body's contour holds air in front of the skin.
+# Water-equivalent of what lies on the skin, such as a mask that holds the head.  With it the engine can give reference doses of OpenKBP to 0.40 Gy on
+# average, without it to 0.82 Gy, and to no better than 3 Gy where half of the body is air in front of the skin (`bench_reference_fit.py`).
 COVER_MM = 3.0
 
 
