@@ -13,7 +13,7 @@ from dose_prediction.case import Beam, CaseError, Grid
 from dose_prediction.physics.beam_frame import beam_frame
 from dose_prediction.physics.beam_trace import trace_beam
 from dose_prediction.physics.density import Medium
-from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence
+from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sweeps
 from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
 from dose_prediction.physics.ray_tracing import RayFan
@@ -324,6 +324,24 @@ def test_optimised_fluence_is_not_negative_and_better_than_its_start() -> None:
     found = optimise_fluence(beams, goals, start, iterations=20)
     assert found.min() >= 0
     assert goals.cost(beams.dose(beams.to_maps(found))) < 0.5 * goals.cost(beams.dose(beams.to_maps(start)))
+
+
+def test_a_sweep_takes_the_rises_of_the_slowest_row() -> None:
+    open_field, hole = torch.zeros(1, 6, 9), torch.zeros(1, 6, 9)
+    open_field[0, 2, 1:8] = 5.0
+    hole[0, 2, 1:8] = torch.tensor([5.0, 5.0, 2.0, 1.0, 4.0, 4.0, 5.0])  # rises by 5, then by 3 and 1
+    taken = sweeps(torch.cat([open_field, hole, torch.zeros(1, 6, 9)]))
+    assert taken.tolist() == pytest.approx([5.0, 9.0, 0.0], abs=0.5)  # steps are smoothed
+    two_rows = open_field + open_field.roll(2, dims=1)
+    assert 5.0 < float(sweeps(two_rows)[0]) < 1.5 * 5.0  # no slower than one row, were it not for the smoothing
+
+
+def test_a_simpler_plan_takes_shorter_sweeps_and_costs_more_elsewhere() -> None:
+    beams, goals = small_plan()
+    start = torch.ones(int(beams.open_beamlets.sum()), dtype=torch.float64)
+    free, simple = (optimise_fluence(beams, goals, start, iterations=60, simplicity=weight) for weight in (0.0, 3.0))
+    assert sweeps(beams.to_maps(simple)).sum() < 0.9 * sweeps(beams.to_maps(free)).sum()
+    assert goals.cost(beams.dose(beams.to_maps(simple))) > goals.cost(beams.dose(beams.to_maps(free)))
 
 
 def test_the_worth_of_fluence_is_that_of_the_dose_it_gives() -> None:

@@ -66,29 +66,29 @@ def target_features(volumes: NDArray[np.floating], voxel_mm3: float, prescriptio
 class TargetDVH:
     """What training cases tell of targets of one prescription.
 
-    `features` (cases, features) are theirs, from which `middle` (features,) has been taken away and which have been divided by `width` (features,);
+    `features` (cases, features) are theirs, from which `mean` (features,) has been taken away and which have been divided by `deviation` (features,);
     `usual_gy` (points,) is their usual DVH relative to the prescription, and `weights` (cases, points) is what each case, times its likeness, adds.
     """
 
     features: torch.Tensor
-    middle: torch.Tensor
-    width: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
     usual_gy: torch.Tensor
     weights: torch.Tensor
 
     @classmethod
     def fitted(cls, features: NDArray[np.float64], dvhs_gy: NDArray[np.float64]) -> TargetDVH:
         """From the features (cases, features) and DVHs relative to the prescription (cases, points) of training cases."""
-        middle, width = features.mean(axis=0), features.std(axis=0) + 1e-6
+        mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
         usual = np.median(dvhs_gy, axis=0)
         about = np.clip(dvhs_gy, *np.percentile(dvhs_gy, (2, 98), axis=0)) - usual  # so that no single plan counts for many
-        scaled = (features - middle) / width
+        scaled = (features - mean) / deviation
         weights = np.linalg.solve(_likeness(scaled, scaled) + NOISE * np.eye(len(scaled)), about)
-        return cls(*(torch.from_numpy(values).float() for values in (scaled, middle, width, usual, weights)))
+        return cls(*(torch.from_numpy(values).float() for values in (scaled, mean, deviation, usual, weights)))
 
     def foreseen(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """The DVH relative to the prescription (points,) in Gy, and how like this case the likest training case is, 0 to 1."""
-        scaled = (features - self.middle.double().numpy()) / self.width.double().numpy()
+        scaled = (features - self.mean.double().numpy()) / self.deviation.double().numpy()
         likeness = _likeness(scaled[None], self.features.double().numpy())[0]
         relative_gy = self.usual_gy.double().numpy() + likeness @ self.weights.double().numpy()
         return np.maximum.accumulate(relative_gy), float(likeness.max())

@@ -6,7 +6,7 @@ keep organs low.  Its weights were tuned on training cases of OpenKBP for the sm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ Values = NDArray[np.float32]
 # Water-equivalent of what lies on the skin, such as a mask that holds the head.  With it the engine can give reference doses of OpenKBP to 0.40 Gy on
 # average, without it to 0.82 Gy, and to no better than 3 Gy where half of the body is air in front of the skin (`bench_reference_fit.py`).
 COVER_MM = 3.0
+CORD = "SpinalCord"
+BESIDE_CORD_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,30 @@ class OrganObjective:
 class PlanObjective:
     """Weights of the quick plan.  Terms are means over their structure, so that the weights do not depend on volumes."""
 
-    coverage: float = 1.12
-    homogeneity: float = 0.61
-    aim: float = 1.003  # dose aimed at in a target, of its prescription
-    highest_ceiling: float = 1.05  # of the highest prescription
-    lower_ceiling_gy: float = 8.0  # above the prescription of the other targets
-    fall_off: float = 0.28  # weight of dose above the fall-off curve
+    coverage: float = 0.92
+    homogeneity: float = 0.25
+    aim: float = 1.015  # dose aimed at in a target, of its prescription
+    highest_ceiling: float = 1.027  # of the highest prescription
+    lower_ceiling_gy: float = 5.9  # above the prescription of the other targets
+    fall_off: float = 0.66  # weight of dose above the fall-off curve
     fall_off_start_mm: float = 3.0
-    fall_off_length_mm: float = 23.4
-    fall_off_floor: float = 0.366  # of the prescription, far away
-    integral: float = 0.0077  # weight of the squared dose outside targets
-    smoothness: float = 0.0222
+    fall_off_length_mm: float = 42.6
+    fall_off_floor: float = 0.565  # of the prescription, far away
+    integral: float = 0.00094  # weight of the squared dose outside targets
+    smoothness: float = 0.0055
+    simplicity: float = 0.76  # weight of the fluence that a sweep of the leaves takes, of the mean fluence
     organs: tuple[tuple[str, OrganObjective], ...] = (
-        ("SpinalCord", OrganObjective(0.0013, 38.0, 0.286)),
-        ("Brainstem", OrganObjective(0.0011, 43.2, 0.3)),
-        ("Parotid_L", OrganObjective(0.0081)),
-        ("Parotid_R", OrganObjective(0.0081)),
-        ("Larynx", OrganObjective(0.001)),
-        ("Esophagus", OrganObjective(0.002)),
+        (CORD, OrganObjective(0.0037, 29.9, 0.82)),
+        ("Brainstem", OrganObjective(0.0011, 34.0, 0.3)),
+        ("Parotid_L", OrganObjective(0.0049)),
+        ("Parotid_R", OrganObjective(0.0049)),
+        ("Larynx", OrganObjective(0.00074)),
+        ("Esophagus", OrganObjective(0.00055)),
         ("Bone_Mandible", OrganObjective(0.0005)),
     )
     other_organ: OrganObjective = OrganObjective(0.002)
-    iterations: int = 25
+    behind_cord: OrganObjective = OrganObjective(0.003, 26.6, 0.212)  # what lies behind the spinal cord is spared as an organ is
+    iterations: int = 80
     sampled_points: int = 20_000
 
 
@@ -166,12 +170,12 @@ def physics_prior(
     chosen, importance = sampled_points(region.places, in_target | spared, objective.sampled_points)
     points, goals = beams.at(chosen), goals.at(chosen, importance)
     start = uniform * wanted_gy / mean_in_target
-    beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration)
+    beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, None, objective.simplicity)
     shares = None
     if len(set(traced.weights)) > 1:
         shares = weighted_shares(beams.at(torch.from_numpy(np.flatnonzero(in_target))), beamlets, traced.weights)
         start = shares.rescaled(beamlets)
-        beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, shares.cost)
+        beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, shares.cost, objective.simplicity)
 
     doses = beams.dose_by_beam(beams.to_maps(beamlets))
     moments, open_moments = (angular_moments(part, traced.directions).numpy() for part in (doses, open_doses))
@@ -205,10 +209,7 @@ def voxel_goals(region: PlanningRegion, objective: PlanObjective) -> VoxelGoals:
         upper_weight[voxels] = objective.homogeneity / voxels.sum()
     upper_weight[outside] = objective.fall_off / max(outside.sum(), 1)
     quadratic[outside] = objective.integral / max(outside.sum(), 1)
-    known = dict(objective.organs)
-    for name, fraction in region.organs.items():
-        organ = known.get(name, objective.other_organ)
-        voxels = fraction[body] >= 0.5
+    for voxels, organ in _spared(region, objective):
         spared = voxels & outside
         if not spared.any():
             continue
@@ -217,6 +218,26 @@ def voxel_goals(region: PlanningRegion, objective: PlanObjective) -> VoxelGoals:
             upper[spared] = np.minimum(upper[spared], organ.ceiling_gy)
             upper_weight[spared] += organ.ceiling / voxels.sum()
     return VoxelGoals(*(torch.from_numpy(values.astype(np.float32)) for values in (lower, lower_weight, upper, upper_weight, quadratic)))
+
+
+def _spared(region: PlanningRegion, objective: PlanObjective) -> Iterator[tuple[NDArray[np.bool_], OrganObjective]]:
+    """What is to be spared, as masks of the body's voxels (n,), and how much."""
+    known = dict(objective.organs)
+    for name, fraction in region.organs.items():
+        yield fraction[region.body] >= 0.5, known.get(name, objective.other_organ)
+    if CORD in region.organs:
+        yield behind(region.organs[CORD] >= 0.5, region.grid.spacing_mm[0])[region.body], objective.behind_cord
+
+
+def behind(cord: NDArray[np.bool_], pixel_mm: float) -> NDArray[np.bool_]:
+    """What lies behind the middle of the spinal cord (z, y, x) and up to `BESIDE_CORD_MM` beside it; in a slice without it, as in the nearest one."""
+    behind_it = np.zeros_like(cord)
+    with_cord = np.flatnonzero(cord.any(axis=(1, 2)))
+    margin = round(BESIDE_CORD_MM / pixel_mm)
+    for z in range(len(cord)) if len(with_cord) else ():
+        rows, columns = np.nonzero(cord[with_cord[np.abs(with_cord - z).argmin()]])
+        behind_it[z, int(rows.mean()) + 1 :, max(0, columns.min() - margin) : columns.max() + margin + 1] = True
+    return behind_it & ~cord
 
 
 def _fall_off(region: PlanningRegion, objective: PlanObjective) -> Values:

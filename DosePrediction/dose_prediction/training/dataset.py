@@ -34,7 +34,7 @@ VARIED_BY = 0.4
 _BEAMS = "beams_"  # begins the names of what is stored of the beams
 _PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
-PREPARED_BY = 3  # to be raised whenever a case is prepared otherwise: files of an older way are refused
+PREPARED_BY = 4  # to be raised whenever a case is prepared otherwise: files of an older way are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +169,7 @@ def varied_objective(generator: np.random.Generator) -> PlanObjective:
         fall_off_length_mm=varied(usual.fall_off_length_mm),
         integral=varied(usual.integral),
         smoothness=varied(usual.smoothness),
+        simplicity=varied(usual.simplicity),
         organs=tuple((name, replace(organ, quadratic=varied(organ.quadratic), ceiling=varied(organ.ceiling))) for name, organ in usual.organs),
     )
 
