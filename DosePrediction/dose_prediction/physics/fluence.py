@@ -72,7 +72,7 @@ def roughness(maps: torch.Tensor) -> torch.Tensor:
 
 
 def sweeps(maps: torch.Tensor) -> torch.Tensor:
-    """About the fluence (beams,) that each beam must deliver, from fluence maps (beams, rows, columns), if its leaves sweep the field once.
+    """About the fluence (beams,) that each beam must deliver if its leaves sweep the field once; maps (beams, rows, columns) relative to their mean.
 
     A pair of leaves that sweeps along its row has the beam on for the sum of the row's rises, and the beam is on for as long as its slowest row (the
     sum of positive gradients: Craft et al., "The tradeoff between treatment plan quality and required number of monitor units in intensity-modulated

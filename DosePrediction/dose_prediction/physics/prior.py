@@ -1,7 +1,8 @@
 """The physics prior: the dose of a quick fluence plan for exactly the beams that were asked for.
 
 The objective is the plainest that gives plan-like doses: cover each target evenly, let the dose fall off outside at a rate that beams can follow,
-keep organs low.  Its weights were tuned on training cases of OpenKBP for the smallest mean absolute difference from the reference plans.
+keep organs low and the fluence as simple as that of reference plans is (`bench_sweeps.py`).  Its weights were tuned on training cases of OpenKBP for
+the smallest mean absolute difference from the reference plans (`tune_objective.py`).
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def physics_prior(
     chosen, importance = sampled_points(region.places, in_target | spared, objective.sampled_points)
     points, goals = beams.at(chosen), goals.at(chosen, importance)
     start = uniform * wanted_gy / mean_in_target
-    beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, None, objective.simplicity)
+    beamlets = optimise_fluence(points, goals, start, objective.iterations, objective.smoothness, on_iteration, simplicity=objective.simplicity)
     shares = None
     if len(set(traced.weights)) > 1:
         shares = weighted_shares(beams.at(torch.from_numpy(np.flatnonzero(in_target))), beamlets, traced.weights)
