@@ -34,7 +34,8 @@ from dose_prediction.model.condition_encoder import Condition
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.model.planned_dose import PlannedDose, mixed, planned_dose
 from dose_prediction.physics.mimic import ITERATIONS, Deliverability, Mimicked, deliverability, fit_dose
-from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, TracedBeams, physics_prior, trace_beams
+from dose_prediction.physics.plan_objective import ITERATIONS as PLAN_ITERATIONS
+from dose_prediction.physics.prior import PhysicsPrior, TracedBeams, physics_prior, trace_beams
 from dose_prediction.prediction_cache import PredictionCache
 from dose_prediction.progress import Cancelled, Progress, Run
 from dose_prediction.region import PlanningRegion, onto_case_grid, planning_region
@@ -223,13 +224,12 @@ def _check_goals(goals: Sequence[DoseGoal], region: PlanningRegion) -> None:
 
 
 def _prior(case: PlanCase, region: PlanningRegion, cache: PredictionCache, run: Run) -> tuple[TracedBeams, PhysicsPrior]:
-    objective = PlanObjective()
     with run.stage("Physics prior"):
         traced = trace_beams(case, region, on_beam=lambda done: run.report(0.6 * done / len(case.fields)), cache=cache.traces)
         prior = cache.recall(
             "prior",
-            (case.digest, objective),
-            lambda: physics_prior(region, traced, objective, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / objective.iterations, 1.0))),
+            case.digest,
+            lambda: physics_prior(region, traced, on_iteration=lambda done: run.report(min(0.6 + 0.4 * done / PLAN_ITERATIONS, 1.0))),
         )
     return traced, prior
 

@@ -15,7 +15,9 @@ import torch
 import dose_prediction
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase, Role, Structure, equispaced_beams, template_named
 from dose_prediction.physics.density import relative_electron_density
-from dose_prediction.physics.prior import OrganObjective, PhysicsPrior, PlanObjective, behind, physics_prior, trace_beams
+from dose_prediction.physics.learnt_objective import usual_objective
+from dose_prediction.physics.plan_objective import BEHIND_CORD, OrganObjective, PlanObjective, behind
+from dose_prediction.physics.prior import PhysicsPrior, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, planning_region
 from water_case import water_case
 
@@ -40,23 +42,11 @@ def test_targets_get_about_their_prescriptions() -> None:
 
 
 def test_an_organ_is_spared_more_when_its_weight_rises() -> None:
-    spare = PlanObjective()
+    spare = usual_objective()
     harder = replace(spare, organs=(("Parotid_L", replace(dict(spare.organs)["Parotid_L"], quadratic=0.2)),))
     region, prior = planned(equispaced_beams(9), spare)
     _, spared = planned(equispaced_beams(9), harder)
     assert mean_in(spared, region.organs["Parotid_L"]) < mean_in(prior, region.organs["Parotid_L"]) - 2.0
-
-
-def test_what_lies_behind_the_cord_is_found_in_every_slice() -> None:
-    cord = np.zeros((4, 9, 9), bool)
-    cord[1, 3:6, 4] = True
-    cord[2, 4:6, 5] = True
-    found = behind(cord, pixel_mm=5.0)
-    assert np.array_equal(np.argwhere(found[1])[[0, -1]], [[5, 3], [8, 5]])  # from its middle, row 4, backwards, and 5 mm to either side
-    assert not (found & cord).any()
-    assert np.array_equal(found[0] & ~cord[1], found[1])  # slices without it are as the nearest that has it
-    assert np.array_equal(found[3] & ~cord[2], found[2])
-    assert not behind(np.zeros_like(cord), 5.0).any()
 
 
 def test_what_lies_behind_the_cord_is_spared() -> None:
@@ -66,7 +56,9 @@ def test_what_lies_behind_the_cord_is_spared() -> None:
     region = planning_region(replace(case, structures=(*case.structures, Structure("SpinalCord", Role.organ("SpinalCord"), cord))))
     traced = trace_beams(case, region)
     there = behind(region.organs["SpinalCord"] >= 0.5, region.grid.spacing_mm[0]) & region.body
-    spared, not_spared = (physics_prior(region, traced, replace(PlanObjective(), behind_cord=OrganObjective(weight))) for weight in (0.05, 0.0))
+    spared, not_spared = (
+        physics_prior(region, traced, replace(usual_objective(), organs=((BEHIND_CORD, OrganObjective(weight)),))) for weight in (0.05, 0.0)
+    )
     assert spared.dose_gy[there].mean() < not_spared.dose_gy[there].mean() - 1.0
 
 

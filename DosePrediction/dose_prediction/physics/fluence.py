@@ -16,8 +16,9 @@ from dose_prediction.physics.pencil_beam import PencilBeams
 # Whole multiples of these, less their whole parts, fill the unit cube evenly: powers of 1 / g, where g to the fourth is g + 1
 # (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
 EVENLY_SPREAD = 1.2207440846057596 ** -np.arange(1.0, 4.0)
-SMALL_STEP = 0.09  # between neighbouring beamlets, of the mean fluence
-SLOWEST_ROW = 4.0  # the norm's order
+SMALL_STEP = 0.07  # between neighbouring beamlets, of the mean fluence
+SLOWEST_ROW = 7.0  # the norm's order
+REMEMBERED = 40  # steps from which the optimiser tells how the cost bends
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,20 @@ class VoxelGoals:
         under = torch.relu(self.lower_gy - dose_gy)
         over = torch.relu(dose_gy - self.upper_gy)
         return (self.lower_weight * under**2 + self.upper_weight * over**2 + self.quadratic_weight * dose_gy**2).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class SeveralGoals:
+    """Goals that all count, each at the same points."""
+
+    parts: tuple[VoxelGoals, ...]
+
+    def at(self, indices: torch.Tensor, importance: torch.Tensor) -> SeveralGoals:
+        """The goals at some of the points, their weights multiplied by `importance`."""
+        return SeveralGoals(tuple(part.at(indices, importance) for part in self.parts))
+
+    def cost(self, dose_gy: torch.Tensor) -> torch.Tensor:
+        return torch.stack([part.cost(dose_gy) for part in self.parts]).sum()
 
 
 class DoseCost(Protocol):
@@ -93,14 +108,15 @@ def optimise_fluence(
     on_iteration: Callable[[int], None] | None = None,
     fluence_cost: Callable[[torch.Tensor], torch.Tensor] | None = None,
     simplicity: float = 0.0,
+    unit: float | None = None,
 ) -> torch.Tensor:
     """Non-negative beamlet weights (n,) that lower `goals.cost` plus `smoothness` times the maps' roughness, by L-BFGS-B from `start` (n,).
 
-    `simplicity` times the sum of the `sweeps` is added as well, both of maps relative to their mean at the start; `fluence_cost` adds a cost of the
+    `simplicity` times the sum of the `sweeps` is added as well, both of maps relative to `unit` (the start's mean); `fluence_cost` adds a cost of the
     beamlet weights themselves.  `on_iteration` is called with the number of iterations done and may raise to stop.
     """
     # One common scale makes the problem well conditioned whatever the units of the fluence are.
-    scale = float(start.mean().clamp_min(1e-12))
+    scale = unit or float(start.mean().clamp_min(1e-12))
 
     def cost_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         beamlets = torch.tensor(x * scale, dtype=start.dtype, requires_grad=True)
@@ -128,6 +144,6 @@ def optimise_fluence(
         method="L-BFGS-B",
         bounds=[(0, None)] * len(start),
         callback=count,
-        options={"maxiter": iterations, "maxcor": 15, "maxfun": 2 * iterations + 5},
+        options={"maxiter": iterations, "maxcor": REMEMBERED, "maxfun": 2 * iterations + 5},
     )
     return torch.tensor(result.x * scale, dtype=start.dtype)

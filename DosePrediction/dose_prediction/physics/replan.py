@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sampled_points
+from dose_prediction.physics.fluence import SeveralGoals, VoxelGoals, optimise_fluence, sampled_points
 from dose_prediction.physics.mimic import Mimicked, in_organs, mimicked
 from dose_prediction.physics.prior import TracedBeams
 from dose_prediction.region import PlanningRegion
@@ -60,7 +60,7 @@ def replanned(
     place = _as_it_was(reference, importance * (weights.place / len(in_target)))
     beamlets, dose = start, reference
     for _ in range(weights.rounds):
-        goals = _SeveralGoals((place, _dvhs_as_they_were(structures, dose, reference, importance)))
+        goals = SeveralGoals((place, _dvhs_as_they_were(structures, dose, reference, importance)))
         beamlets = optimise_fluence(points, goals, beamlets, weights.iterations, weights.smoothness)
         dose = points.dose(points.to_maps(beamlets)).numpy()
     return mimicked(traced, beamlets)
@@ -73,14 +73,6 @@ class _Structure:
     points: NDArray[np.int64]
     weight: float
     is_target: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _SeveralGoals:
-    parts: tuple[VoxelGoals, ...]
-
-    def cost(self, dose_gy: torch.Tensor) -> torch.Tensor:
-        return torch.stack([part.cost(dose_gy) for part in self.parts]).sum()
 
 
 def _structures(region: PlanningRegion, weights: ReplanWeights) -> Iterator[tuple[Mask, float, bool]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from dose_prediction import openkbp
@@ -25,8 +26,10 @@ from dose_prediction.model.beam_planner import BeamScene, beam_scene
 from dose_prediction.model.condition import CHANNELS, DOSE_SCALE_GY, FIRST_ORGAN, ORGANS, plan_tokens, volume_channels
 from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.output_files import whole_file
+from dose_prediction.physics.learnt_objective import objective_for
 from dose_prediction.physics.pencil_beam import PencilBeams
-from dose_prediction.physics.prior import PhysicsPrior, PlanObjective, TracedBeams, physics_prior, trace_beams
+from dose_prediction.physics.plan_objective import Numbers, PlanObjective, as_tensor, plan_places
+from dose_prediction.physics.prior import PhysicsPrior, TracedBeams, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
 
 Job = tuple[Path, Path, int]  # the case, the file that is made of it and the number of the prior's variant
@@ -34,7 +37,7 @@ VARIED_BY = 0.4
 _BEAMS = "beams_"  # begins the names of what is stored of the beams
 _PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
-PREPARED_BY = 4  # to be raised whenever a case is prepared otherwise: files of an older way are refused
+PREPARED_BY = 5  # to be raised whenever a case is prepared otherwise: files of an older way are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +146,10 @@ def _prepare(job: Job) -> None:
     case = openkbp.read_npz(source)
     reference = openkbp.read_reference(source)
     region = planning_region(case)
-    objective = varied_objective(np.random.default_rng([zlib.crc32(source.stem.encode()), number])) if number else PlanObjective()
     traced = trace_beams(case, region)
+    objective = objective_for(region, plan_places(region))
+    if number:
+        objective = varied_objective(objective, np.random.default_rng([zlib.crc32(source.stem.encode()), number]))
     prior = physics_prior(region, traced, objective)
     wanted = onto_region(reference.dose_gy, case, region)
     store_case(file, region, traced, prior, wanted, case.beams)
@@ -154,19 +159,17 @@ def _prepared_name(source: Path, number: int) -> str:
     return f"{source.stem}_prior_{number}.npz" if number else f"{source.stem}.npz"
 
 
-def varied_objective(generator: np.random.Generator) -> PlanObjective:
-    """A planner with other habits: every weight of the quick plan's objective times a log-normal factor."""
-    usual = PlanObjective()
+def varied_objective(usual: PlanObjective, generator: np.random.Generator) -> PlanObjective:
+    """A planner with other habits: the weights of an objective times log-normal factors."""
 
-    def varied(value: float) -> float:
-        return float(value * np.exp(VARIED_BY * generator.standard_normal()))
+    def varied(weights: Numbers | float) -> Tensor:
+        return as_tensor(weights) * float(np.exp(VARIED_BY * generator.standard_normal()))
 
     return replace(
         usual,
         coverage=varied(usual.coverage),
         homogeneity=varied(usual.homogeneity),
         fall_off=varied(usual.fall_off),
-        fall_off_length_mm=varied(usual.fall_off_length_mm),
         integral=varied(usual.integral),
         smoothness=varied(usual.smoothness),
         simplicity=varied(usual.simplicity),

@@ -14,7 +14,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,15 @@ from dose_prediction.anatomies import SITES, simulated_case
 from dose_prediction.anatomies.build import BUILDS
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase
 from dose_prediction.cohort import RAY_HELP, Outcome, run_each
-from dose_prediction.physics.prior import PlanObjective, physics_prior, trace_beams
+from dose_prediction.physics.learnt_objective import objective_for
+from dose_prediction.physics.plan_objective import plan_places
+from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.region import planning_region
 from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
 from dose_prediction.training.placed_targets import PRESCRIPTIONS_GY, with_placed_target
 from dose_prediction.training.random_beams import MOSTLY_NON_COPLANAR, beams_about, random_beams
 
-CONVERGED = PlanObjective(iterations=100, sampled_points=50_000)
+CONVERGED_ITERATIONS, CONVERGED_POINTS = 100, 50_000
 OTHER_BEAMS = "head and neck with other beams"
 BREAST_DEG = 40.0  # the gantry angle that looks at the left breast
 
@@ -106,8 +108,9 @@ def _make(plan: SimulatedPlan) -> None:
     case = plan.case()
     region = planning_region(case)
     traced = trace_beams(case, region)
+    converged = replace(objective_for(region, plan_places(region)), iterations=CONVERGED_ITERATIONS, sampled_points=CONVERGED_POINTS)
     plan.file.parent.mkdir(parents=True, exist_ok=True)
-    store_case(plan.file, region, traced, physics_prior(region, traced), physics_prior(region, traced, CONVERGED).dose_gy, case.beams)
+    store_case(plan.file, region, traced, physics_prior(region, traced), physics_prior(region, traced, converged).dose_gy, case.beams)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

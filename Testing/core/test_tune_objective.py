@@ -1,0 +1,76 @@
+"""How a plan answers to its objective, against what happens when the objective is changed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from dose_prediction.case import equispaced_beams
+from dose_prediction.physics.learnt_objective import learnt_objective
+from dose_prediction.physics.prior import physics_prior, trace_beams
+from dose_prediction.region import planning_region
+from dose_prediction.training.tune_objective import (
+    DVH_WEIGHT,
+    Parameters,
+    Scene,
+    assembled,
+    error_and_gradient,
+    parameters_of,
+    planned,
+    scene_of,
+    solved,
+)
+from water_case import water_case
+
+CHANGE = 0.1
+
+
+@cache
+def scene_and_parameters() -> tuple[Scene, Parameters]:
+    """The water case, whose reference is a quick plan with other numbers."""
+    case = water_case().with_beams(equispaced_beams(5))
+    region = planning_region(case)
+    traced = trace_beams(case, region)
+    parameters = parameters_of(learnt_objective())
+    scene = scene_of(region, traced, physics_prior(region, traced).dose_gy)
+    changes = {"aim": 0.05, "Parotid_L quadratic": 1.5, "fall_off": 1.0, "simplicity": -0.7}
+    other = {name: values + changes.get(name, 0.0) for name, values in parameters.items()}
+    scene.reference_gy = scene.dose(planned(scene, assembled(other).at(scene.features), 150))
+    return scene, parameters
+
+
+def error(parameters: Parameters) -> float:
+    scene, _ = scene_and_parameters()
+    of_dose, of_dvhs = scene.errors(scene.dose(planned(scene, assembled(parameters).at(scene.features), 300)))
+    return (of_dose + DVH_WEIGHT * of_dvhs).item()
+
+
+@pytest.mark.parametrize(("name", "row"), [("aim", 2), ("simplicity", 0), ("Parotid_L quadratic", 0)])
+def test_the_gradient_is_what_a_change_brings(name: str, row: int) -> None:
+    scene, parameters = scene_and_parameters()
+    change = 0.1 * CHANGE if name == "aim" else CHANGE
+    changed = []
+    for sign in (1, -1):
+        tried = {key: values.clone() for key, values in parameters.items()}
+        tried[name][row] += sign * change
+        changed.append(error(tried))
+    for _ in range(8):  # a plan at its optimum, as the theory wants it
+        _, gradients = error_and_gradient(scene, parameters)
+    assert gradients[name][row] == pytest.approx((changed[0] - changed[1]) / (2 * change), rel=0.3, abs=0.01)
+    assert abs(gradients[name][row]) > 0.02
+
+
+def test_the_solver_solves() -> None:
+    generator = np.random.default_rng(0)
+    half = generator.normal(size=(12, 12))
+    matrix, wanted = torch.from_numpy(half @ half.T + 3 * np.eye(12)), torch.from_numpy(generator.normal(size=12))
+    assert solved(lambda x: matrix @ x, wanted).numpy() == pytest.approx(np.linalg.solve(matrix.numpy(), wanted.numpy()), abs=0.01)
+
+
+def test_both_sides_have_the_same_numbers() -> None:
+    objective = assembled(parameters_of(learnt_objective()))
+    for part, left in objective.organs["Parotid_L"].items():
+        assert torch.equal(left.usual, objective.organs["Parotid_R"][part].usual)
