@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +16,18 @@ from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.region import planning_region
 from dose_prediction.training.tune_objective import (
     DVH_WEIGHT,
+    Descent,
     Parameters,
     Scene,
     assembled,
     error_and_gradient,
+    main,
     parameters_of,
     planned,
     scene_of,
     solved,
 )
+from small_patient import write_patient
 from water_case import water_case
 
 CHANGE = 0.1
@@ -74,3 +79,26 @@ def test_both_sides_have_the_same_numbers() -> None:
     objective = assembled(parameters_of(learnt_objective()))
     for part, left in objective.organs["Parotid_L"].items():
         assert torch.equal(left.usual, objective.organs["Parotid_R"][part].usual)
+
+
+def test_plans_come_nearer_to_the_reference_plans_that_are_learnt_from(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_patient(tmp_path / f"pt_{number}.npz", number)
+    descent = Descent(sorted(tmp_path.glob("*.npz")), learnt_objective(), workers=1)
+    assert [path.stem for path in descent.held_out] == ["pt_1"]
+    first, *_, last = (sum(descent.step(1.0)) for _ in range(12))
+    assert last < 0.97 * first
+
+
+def test_what_is_learnt_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_patient(tmp_path / "pt_1.npz", 1)
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json"), "--minutes", "0.001"]) == 0
+    assert re.search(r"held out: \d+\.\d+ Gy", capsys.readouterr().out)
+    before, after = learnt_objective(), learnt_objective(tmp_path / "learnt.json")
+    assert after.numbers["aim"].usual.numpy() == pytest.approx(before.numbers["aim"].usual.numpy(), rel=0.05)
+    assert not torch.equal(after.numbers["coverage"].usual, before.numbers["coverage"].usual)
+
+
+def test_a_folder_without_cases_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json")]) == 1
+    assert "give the folder that holds the training cases" in capsys.readouterr().err
