@@ -85,9 +85,11 @@ def test_plans_come_nearer_to_the_reference_plans_that_are_learnt_from(tmp_path:
     for number in (1, 2):
         write_patient(tmp_path / f"pt_{number}.npz", number)
     descent = Descent(sorted(tmp_path.glob("*.npz")), learnt_objective(), workers=1)
+    before = learnt_objective().numbers["coverage"].answers.clone()
     assert [path.stem for path in descent.held_out] == ["pt_1"]
     first, *_, last = (sum(descent.step(1.0)) for _ in range(12))
     assert last < 0.97 * first
+    assert torch.equal(learnt_objective().numbers["coverage"].answers, before)  # what it began with stays as it is
 
 
 def test_what_is_learnt_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,7 +186,7 @@ def parameters_of(learnt: LearntObjective) -> Parameters:
     found: Parameters = {}
     for name, fitted in _all_numbers(learnt).items():
         found[name] = torch.logit(fitted.usual) if fitted.is_share else fitted.usual.log()
-        found[name + ANSWERS] = fitted.answers
+        found[name + ANSWERS] = fitted.answers.clone()
     return found
 
 
