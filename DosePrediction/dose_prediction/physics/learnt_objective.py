@@ -50,6 +50,7 @@ CASE_FEATURES = (
 ORGAN_FEATURES = ("size", "in targets", "within 10 mm of targets", "distance")
 NEAR_MM = 10.0
 SCALARS = ("highest_ceiling", "smoothness", "simplicity")
+SHARES = ("curve",)  # numbers between 0 and 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def learnt_objective(file: Path = FILE) -> LearntObjective:
     stored = json.loads(file.read_text(encoding="utf-8"))
 
     def fitted(name: str, of: Mapping[str, Any]) -> Fitted:
-        return Fitted(torch.tensor(of["usual"]), torch.tensor(of["answers"]), is_share=name == "curve")
+        return Fitted(torch.tensor(of["usual"]), torch.tensor(of["answers"]), is_share=name in SHARES)
 
     return LearntObjective(
         {name: fitted(name, of) for name, of in stored["numbers"].items()},

@@ -26,14 +26,14 @@ from dose_prediction.anatomies.build import BUILDS
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase
 from dose_prediction.cohort import RAY_HELP, Outcome, run_each
 from dose_prediction.physics.learnt_objective import objective_for
-from dose_prediction.physics.plan_objective import plan_places
+from dose_prediction.physics.plan_objective import ITERATIONS, plan_places
 from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.region import planning_region
 from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
 from dose_prediction.training.placed_targets import PRESCRIPTIONS_GY, with_placed_target
 from dose_prediction.training.random_beams import MOSTLY_NON_COPLANAR, beams_about, random_beams
 
-CONVERGED_ITERATIONS, CONVERGED_POINTS = 100, 50_000
+CONVERGED_ITERATIONS, CONVERGED_POINTS = 2 * ITERATIONS, 50_000
 OTHER_BEAMS = "head and neck with other beams"
 BREAST_DEG = 40.0  # the gantry angle that looks at the left breast
 

@@ -33,7 +33,16 @@ from dose_prediction.case import CaseError
 from dose_prediction.openkbp import find_cases, read_case, read_reference
 from dose_prediction.output_files import OutputError
 from dose_prediction.physics.fluence import SeveralGoals, optimise_fluence, roughness, sampled_points, sweeps
-from dose_prediction.physics.learnt_objective import FILE, CaseFeatures, Fitted, LearntObjective, case_features, learnt_objective, save_objective
+from dose_prediction.physics.learnt_objective import (
+    FILE,
+    SHARES,
+    CaseFeatures,
+    Fitted,
+    LearntObjective,
+    case_features,
+    learnt_objective,
+    save_objective,
+)
 from dose_prediction.physics.pencil_beam import PencilBeams
 from dose_prediction.physics.plan_objective import BEHIND_CORD, SAMPLED_POINTS, PlanObjective, PlanPlaces, plan_goals, plan_places
 from dose_prediction.physics.prior import TracedBeams, trace_beams
@@ -194,7 +203,7 @@ def assembled(parameters: Parameters) -> LearntObjective:
     """The objective of these parameters."""
 
     def fitted(name: str) -> Fitted:
-        is_share = name == "curve"
+        is_share = name in SHARES
         usual = parameters[name]
         return Fitted(torch.sigmoid(usual) if is_share else usual.exp(), parameters[name + ANSWERS], is_share)
 
