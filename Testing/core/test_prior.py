@@ -43,7 +43,7 @@ def test_targets_get_about_their_prescriptions() -> None:
 
 def test_an_organ_is_spared_more_when_its_weight_rises() -> None:
     spare = usual_objective()
-    harder = replace(spare, organs=(("Parotid_L", replace(dict(spare.organs)["Parotid_L"], quadratic=0.2)),))
+    harder = replace(spare, organs=(("Parotid_L", OrganObjective((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), 1.0, 0.0)),))
     region, prior = planned(equispaced_beams(9), spare)
     _, spared = planned(equispaced_beams(9), harder)
     assert mean_in(spared, region.organs["Parotid_L"]) < mean_in(prior, region.organs["Parotid_L"]) - 2.0
@@ -57,7 +57,8 @@ def test_what_lies_behind_the_cord_is_spared() -> None:
     traced = trace_beams(case, region)
     there = behind(region.organs["SpinalCord"] >= 0.5, region.grid.spacing_mm[0]) & region.body
     spared, not_spared = (
-        physics_prior(region, traced, replace(usual_objective(), organs=((BEHIND_CORD, OrganObjective(weight)),))) for weight in (0.05, 0.0)
+        physics_prior(region, traced, replace(usual_objective(), organs=((BEHIND_CORD, OrganObjective((cost,) * 6, 0.5, 0.0)),)))
+        for cost in (0.3, 0.0)
     )
     assert spared.dose_gy[there].mean() < not_spared.dose_gy[there].mean() - 1.0
 

@@ -51,10 +51,47 @@ class VoxelGoals:
 
 
 @dataclass(frozen=True, eq=False)
+class Excesses:
+    """What it costs that a dose exceeds limits: `weight` times the excess, or its square, over `limit_gy` at each `point`, all (m,).
+
+    Any number of the m limits may be at the same point, and none at others.  Where `side` is -1 instead of 1, it is the dose below the limit that
+    costs.  The corner of an excess that is not squared is rounded `rounded_gy` to either side of the limit, for an optimiser.
+    """
+
+    point: torch.Tensor
+    limit_gy: torch.Tensor
+    weight: torch.Tensor
+    side: torch.Tensor
+    rounded_gy: float | None  # squared instead where there is none
+
+    def at(self, indices: torch.Tensor, importance: torch.Tensor) -> Excesses:
+        """What it costs at some of the points, the weights multiplied by `importance`."""
+        among = torch.full((int(torch.cat([self.point, indices]).max()) + 1,), -1)
+        among[indices] = torch.arange(len(indices))
+        kept = among[self.point] >= 0
+        point = among[self.point[kept]]
+        return Excesses(point, self.limit_gy[kept], self.weight[kept] * importance[point], self.side[kept], self.rounded_gy)
+
+    def cost(self, dose_gy: torch.Tensor) -> torch.Tensor:
+        excess = self.side * (dose_gy[self.point] - self.limit_gy)
+        costs = torch.relu(excess) ** 2 if self.rounded_gy is None else rounded_corner(excess, self.rounded_gy)
+        return (self.weight * costs).sum()
+
+
+def rounded_corner(x: torch.Tensor, reach: float) -> torch.Tensor:
+    """The larger of 0 and `x`, but for a parabola from `-reach` to `reach`.
+
+    >>> rounded_corner(torch.tensor([-3.0, 0.0, 3.0]), 2.0).tolist()
+    [0.0, 0.5, 3.0]
+    """
+    return (x + reach).clamp(0, 2 * reach) ** 2 / (4 * reach) + torch.relu(x - reach)
+
+
+@dataclass(frozen=True, eq=False)
 class SeveralGoals:
     """Goals that all count, each at the same points."""
 
-    parts: tuple[VoxelGoals, ...]
+    parts: tuple[VoxelGoals | Excesses, ...]
 
     def at(self, indices: torch.Tensor, importance: torch.Tensor) -> SeveralGoals:
         """The goals at some of the points, their weights multiplied by `importance`."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ CASE_FEATURES = (
 )
 ORGAN_FEATURES = ("size", "in targets", "within 10 mm of targets", "distance")
 NEAR_MM = 10.0
-SCALARS = ("highest_ceiling", "smoothness", "simplicity")
+SCALARS = ("smoothness", "simplicity", "level", "peaks")
 SHARES = ("curve",)  # numbers between 0 and 1
 
 
@@ -84,18 +85,17 @@ class LearntObjective:
 
     numbers: Mapping[str, Fitted]
     organs: Mapping[str, Mapping[str, Fitted]]
-    other_organ: float  # weight of the squared dose
+    other_organ: OrganObjective
 
     def at(self, features: CaseFeatures) -> PlanObjective:
         """The objective for a case of these features."""
-        found: dict[str, Any] = {name: fitted.at(features.case) for name, fitted in self.numbers.items()}
-        organs = tuple(
-            (name, OrganObjective(**{part: fitted.at(features.of_organ(name))[0] for part, fitted in parts.items()}))
-            for name, parts in self.organs.items()
-        )
-        for name in SCALARS:
-            found[name] = found[name][0]
-        return PlanObjective(**found, organs=organs, other_organ=OrganObjective(self.other_organ))
+        organs = tuple((name, OrganObjective(**_values(parts, features.of_organ(name)))) for name, parts in self.organs.items())
+        return PlanObjective(**_values(self.numbers, features.case), organs=organs, other_organ=self.other_organ)
+
+
+def _values(numbers: Mapping[str, Fitted], features: Tensor) -> dict[str, Any]:
+    found = {name: fitted.at(features) for name, fitted in numbers.items()}
+    return {name: values[0] if name in SCALARS else values for name, values in found.items()}
 
 
 def usual_objective() -> PlanObjective:
@@ -118,7 +118,7 @@ def learnt_objective(file: Path = FILE) -> LearntObjective:
     return LearntObjective(
         {name: fitted(name, of) for name, of in stored["numbers"].items()},
         {organ: {name: fitted(name, of) for name, of in parts.items()} for organ, parts in stored["organs"].items()},
-        stored["other_organ"],
+        OrganObjective(**stored["other_organ"]),
     )
 
 
@@ -137,10 +137,11 @@ def save_objective(learnt: LearntObjective, file: Path) -> None:
         "organ_features": ORGAN_FEATURES,
         "numbers": {name: stored(fitted) for name, fitted in learnt.numbers.items()},
         "organs": {organ: {name: stored(fitted) for name, fitted in parts.items()} for organ, parts in learnt.organs.items()},
-        "other_organ": learnt.other_organ,
+        "other_organ": asdict(learnt.other_organ),
     }
+    one_row_a_line = re.sub(r"\[[^\[\]]*\]", lambda row: " ".join(row[0].split()), json.dumps(content, indent=1))
     with whole_file(file) as unfinished:
-        unfinished.write_bytes((json.dumps(content, indent=1) + "\n").encode())
+        unfinished.write_bytes((one_row_a_line + "\n").encode())
 
 
 def case_features(region: PlanningRegion, places: PlanPlaces) -> CaseFeatures:

@@ -1,17 +1,22 @@
 """What a plan strives for: the objective of the quick plan, as a few numbers, and what they ask of the dose at every point.
 
-* A target: no less than its prescription's `aim`, no more than a ceiling.
+* A target: its prescription, about; what is missing costs, and so does what is too much.
+* Organs, what lies behind the spinal cord, and rings about the targets: little mean dose, and little above each of several shares of a level.
 * What lies outside targets: no more than a curve that falls with the distance from them, and little dose at all; both weigh by that distance.
-* Organs, and what lies behind the spinal cord: little dose, and none above a ceiling.
 * The fluence: smooth, and simple to deliver (`fluence.sweeps`).
 
-Every term is a square, and a mean over its structure, so that the numbers do not depend on volumes.  All is computed by torch, so that it can be
-found out how a plan answers to the numbers (`training.tune_objective`), which then are tensors.
+The reference plans of OpenKBP come from such an objective.  Babier et al. ("OpenKBP-Opt", Phys. Med. Biol. 67, 185012, 2022, and the code of that
+article) minimise mean and largest doses of organs, of rings of 3 and 6 mm about the targets and of the back of the neck, and their mean dose above
+0.25, 0.5, 0.75, 0.9 and 0.975 of their largest; of targets the mean dose that is missing and that is above 1.05 of the prescription, and the
+largest; all linear in the dose, under a limit on the sweeps of the fluence.
+
+Costs are means over a structure, so that they do not depend on volumes; doses count relative to the highest prescription, so that a plan for twice
+the prescriptions has twice the dose.  All is computed by torch, so that it can be found out how a plan answers to the numbers
+(`training.tune_objective`), which then are tensors.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +26,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from dose_prediction.physics.fluence import SeveralGoals, VoxelGoals
+from dose_prediction.physics.fluence import Excesses, SeveralGoals, VoxelGoals
 from dose_prediction.region import PlanningRegion
 
 Numbers = Sequence[float] | Tensor
@@ -36,26 +41,39 @@ SAMPLED_POINTS = 20_000
 RELATIVE_PRESCRIPTIONS = (0.8, 0.9, 1.0)  # of the highest one
 CURVE_MM = (0.0, 3.0, 6.0, 10.0, 15.0, 25.0, 40.0, 60.0, 100.0, 160.0)  # distances from a target
 SHELLS_MM = (0.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)  # distances from the nearest target
+SHARES_OF_LEVEL = (0.0, 0.25, 0.5, 0.75, 0.9, 0.975)
+FAR_ABOVE = 1.05  # of the dose that a target is to have
+RINGS_MM = (3.5, 6.5)  # how far the inner and the outer ring about a target reach
+USUAL_GY = 70.0  # the highest prescription that the numbers hold for; for others they are scaled
+ROUNDED_GY = 2.0  # corners of costs, with that prescription
 
 
 @dataclass(frozen=True)
 class OrganObjective:
-    """Weight of an organ's squared dose, and of the squared dose above `ceiling_gy`."""
+    """Costs of a Gy of mean dose above each of `SHARES_OF_LEVEL` (6,) of the level, and of squared dose above it.  The level is of the highest
+    prescription."""
 
-    quadratic: Number
-    ceiling_gy: Number = math.inf
-    ceiling: Number = 0.0
+    slopes: Numbers
+    level: Number
+    peaks: Number
 
 
 @dataclass(frozen=True)
 class PlanObjective:
-    """The numbers of an objective.  Those of targets are at `RELATIVE_PRESCRIPTIONS`."""
+    """The numbers of an objective.  Those of targets and rings are at `RELATIVE_PRESCRIPTIONS`; costs are of a Gy, weights of a Gy squared."""
 
-    aim: Numbers  # lowest dose wanted, of the prescription
-    coverage: Numbers  # weight of what is missing
+    dose: Numbers  # that a target is to have, of its prescription
+    shortfall: Numbers  # cost of what is missing
+    excess: Numbers  # cost of what is too much
+    far_excess: Numbers  # cost of what is above `FAR_ABOVE` of that dose, besides
+    ceiling: Numbers  # of a target, of its prescription
     homogeneity: Numbers  # weight of dose above the ceiling
-    highest_ceiling: Number  # of every target, of the highest prescription
-    lower_ceiling_gy: Numbers  # of the lower targets, above their prescriptions
+    inner_slopes: Numbers  # of the rings next to targets, as of an organ (3 x 6,)
+    inner_level: Numbers  # of the target's prescription
+    inner_peaks: Numbers
+    outer_slopes: Numbers
+    outer_level: Numbers
+    outer_peaks: Numbers
     curve: Numbers  # at CURVE_MM from a target, of its prescription
     fall_off: Numbers  # weight of dose above the curve, at SHELLS_MM
     integral: Numbers  # weight of dose, at SHELLS_MM
@@ -77,6 +95,16 @@ class Spared:
 
 
 @dataclass(frozen=True, eq=False)
+class Ring:
+    """What lies next to a target, the inner or the outer part of it: which of the points (n,), and how many voxels it has in all."""
+
+    prescription_gy: float
+    is_inner: bool
+    members: Tensor
+    voxels: int
+
+
+@dataclass(frozen=True, eq=False)
 class PlanPlaces:
     """Where n points of the body lie, as far as an objective asks: their prescriptions in Gy, 0 outside targets, and their distances from targets.
 
@@ -88,6 +116,7 @@ class PlanPlaces:
     targets: tuple[tuple[float, int, Tensor], ...]
     outside: int
     spared: tuple[Spared, ...]
+    rings: tuple[Ring, ...]
 
     @property
     def in_target(self) -> Tensor:
@@ -110,6 +139,7 @@ class PlanPlaces:
             tuple((prescription, voxels, distance[indices]) for prescription, voxels, distance in self.targets),
             self.outside,
             tuple(replace(structure, members=structure.members[indices]) for structure in self.spared),
+            tuple(replace(ring, members=ring.members[indices]) for ring in self.rings),
         )
 
 
@@ -127,7 +157,20 @@ def plan_places(region: PlanningRegion) -> PlanPlaces:
     spared = tuple(
         Spared(name, torch.from_numpy(members & outside), int(members.sum())) for name, members in _spared(region) if (members & outside).any()
     )
-    return PlanPlaces(torch.from_numpy(prescription), tuple(targets), max(int(outside.sum()), 1), spared)
+    rings = tuple(_rings([(prescription, distance) for prescription, _, distance in targets], torch.from_numpy(outside)))
+    return PlanPlaces(torch.from_numpy(prescription), tuple(targets), max(int(outside.sum()), 1), spared, rings)
+
+
+def _rings(targets: list[tuple[float, Tensor]], free: Tensor) -> Iterator[Ring]:
+    """Those of each target, as prescription and distance (n,), the highest first; what lies in two of them belongs to the first."""
+    nearest = 0.0
+    for farthest in RINGS_MM:
+        for prescription, distance in targets:
+            members = free & (distance > nearest) & (distance <= farthest)
+            free = free & ~members
+            if members.any():
+                yield Ring(prescription, nearest == 0.0, members, int(members.sum()))
+        nearest = farthest
 
 
 def _spared(region: PlanningRegion) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -151,43 +194,70 @@ def behind(cord: NDArray[np.bool_], pixel_mm: float) -> NDArray[np.bool_]:
 
 def plan_goals(places: PlanPlaces, objective: PlanObjective) -> SeveralGoals:
     """What the objective asks of the dose at every point."""
-    in_target, prescription = places.in_target, places.prescription_gy
     highest = max(target for target, _, _ in places.targets)
-    share, near = prescription / highest, places.distance_mm
-    sizes, curve = torch.ones_like(prescription), torch.zeros_like(prescription)
-    for target, voxels, distance in places.targets:
-        sizes[prescription == target] = voxels
-        curve = torch.maximum(curve, target * interpolated(CURVE_MM, objective.curve, distance))
+    unit = highest / USUAL_GY
+    near = places.distance_mm
+    linear, squared = _Limits(), _Limits()
 
-    def of_targets(numbers: Numbers) -> Tensor:
-        return interpolated(RELATIVE_PRESCRIPTIONS, numbers, share)
+    def of_target(numbers: Numbers | Tensor, prescription: float) -> Tensor:
+        return interpolated(RELATIVE_PRESCRIPTIONS, numbers, torch.tensor([prescription / highest]))[0]
 
-    def of_shells(weights: Numbers) -> Tensor:
-        """Between the shells the weights, which differ by orders of magnitude, fall by equal factors."""
-        return interpolated(SHELLS_MM, as_tensor(weights).log(), near).exp() / places.outside
+    curve = torch.zeros_like(near)
+    for prescription, voxels, distance in places.targets:
+        dose, points = prescription * of_target(objective.dose, prescription), (places.prescription_gy == prescription).nonzero()[:, 0]
+        linear.add(points, dose, of_target(objective.shortfall, prescription) / voxels, side=-1)
+        linear.add(points, dose, of_target(objective.excess, prescription) / voxels)
+        linear.add(points, FAR_ABOVE * dose, of_target(objective.far_excess, prescription) / voxels)
+        ceiling, weight = (of_target(numbers, prescription) for numbers in (objective.ceiling, objective.homogeneity))
+        squared.add(points, prescription * ceiling, weight / voxels)
+        curve = torch.maximum(curve, prescription * interpolated(CURVE_MM, objective.curve, distance))
 
-    zero = torch.zeros_like(prescription)
-    ceiling = torch.where(share < 1, prescription + of_targets(objective.lower_ceiling_gy), torch.inf)
-    quadratic = torch.where(in_target, zero, of_shells(objective.integral))
-    organ_ceiling, organ_weight = torch.full_like(prescription, torch.inf), zero
+    def spare(members: Tensor, voxels: int, slopes: Tensor, level_gy: Tensor, peaks: Tensor) -> None:
+        points = members.nonzero()[:, 0]
+        for share, slope in zip(SHARES_OF_LEVEL, slopes, strict=True):
+            linear.add(points, share * level_gy, slope / voxels)
+        squared.add(points, level_gy, peaks / voxels)
+
+    for ring in places.rings:
+        all_slopes, levels, all_peaks = (
+            (objective.inner_slopes, objective.inner_level, objective.inner_peaks)
+            if ring.is_inner
+            else (objective.outer_slopes, objective.outer_level, objective.outer_peaks)
+        )
+        slopes = as_tensor(all_slopes).reshape(len(RELATIVE_PRESCRIPTIONS), -1).T
+        of_this = torch.stack([of_target(each, ring.prescription_gy) for each in slopes])
+        level = ring.prescription_gy * of_target(levels, ring.prescription_gy)
+        spare(ring.members, ring.voxels, of_this, level, of_target(all_peaks, ring.prescription_gy))
     known = dict(objective.organs)
     for structure in places.spared:
         if structure.name == BEHIND_CORD and BEHIND_CORD not in known:
             continue
         organ = known.get(structure.name, objective.other_organ)
-        of_each = structure.members / structure.voxels
-        quadratic = quadratic + of_each * as_tensor(organ.quadratic)
-        organ_weight = organ_weight + of_each * as_tensor(organ.ceiling)
-        organ_ceiling = torch.where(structure.members, torch.minimum(organ_ceiling, as_tensor(organ.ceiling_gy)), organ_ceiling)
-    goals = VoxelGoals(
-        prescription * of_targets(objective.aim),
-        torch.where(in_target, of_targets(objective.coverage) / sizes, zero),
-        torch.where(in_target, torch.minimum(ceiling, highest * as_tensor(objective.highest_ceiling)), curve),
-        torch.where(in_target, of_targets(objective.homogeneity) / sizes, of_shells(objective.fall_off)),
-        quadratic,
-    )
-    organ_ceiling = torch.where(torch.isinf(organ_ceiling), zero, organ_ceiling)  # in no organ: no weight either
-    return SeveralGoals((goals, VoxelGoals(zero, zero, organ_ceiling, organ_weight, zero)))
+        spare(structure.members, structure.voxels, as_tensor(organ.slopes), highest * as_tensor(organ.level), as_tensor(organ.peaks))
+
+    def of_shells(weights: Numbers) -> Tensor:
+        """Between the shells the weights, which differ by orders of magnitude, fall by equal factors."""
+        weight = interpolated(SHELLS_MM, as_tensor(weights).log(), near).exp() / places.outside / unit**2
+        return torch.where(places.in_target, torch.zeros_like(near), weight)
+
+    zero = torch.zeros_like(near)
+    tissue = VoxelGoals(zero, zero, curve, of_shells(objective.fall_off), of_shells(objective.integral))
+    return SeveralGoals((tissue, linear.excesses(1 / unit, ROUNDED_GY * unit), squared.excesses(1 / unit**2, None)))
+
+
+class _Limits:
+    """Collects limits for `Excesses`."""
+
+    def __init__(self) -> None:
+        self._added: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def add(self, points: Tensor, limit_gy: Tensor, weight: Tensor, side: int = 1) -> None:
+        """One limit and weight for some of the points."""
+        self._added.append((points, limit_gy.expand(len(points)), weight.expand(len(points)), torch.full((len(points),), float(side))))
+
+    def excesses(self, factor: float, rounded_gy: float | None) -> Excesses:
+        point, limit_gy, weight, side = (torch.cat(values) for values in zip(*self._added, strict=True))
+        return Excesses(point, limit_gy, factor * weight, side, rounded_gy)
 
 
 def interpolated(knots: Sequence[float], values: Numbers, x: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ SLOPES = (0.0, 1.0, 2.0, 3.0, 4.5, 6.0)
 PATTERNS = (0.2, 0.4)
 AIM = 0.81  # of coverage: factors fitted on few cases hold a little less on others than on these
 SCORE_WEIGHT = 5e-4  # of the interval score in Gy against squared differences of coverage
+HALVINGS = 5  # of the cases to judge a calibration on: with one alone, chance moves the coverage of a metric by several percent
 MOST_VOXELS, BODY_VOXELS = 1500, 20_000  # about so many evenly chosen voxels stand for a target, and for the body
 
 
@@ -167,9 +168,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether the band of each metric held the reference, by case, structure and metric; and each case's rank correlation of spread and error."""
+    """In what part of the halvings the band of each metric held the reference, by case, structure and metric; and each case's rank correlation of
+    spread and error."""
 
-    held: Mapping[tuple[str, str, str], bool]
+    held: Mapping[tuple[str, str, str], float]
     correlation: Mapping[str, float]
 
     @property
@@ -199,17 +201,22 @@ class Judgement:
 
 
 def cross_judged(cases: Sequence[DrawnCase]) -> Judgement:
-    """Each half of the cases judged by the calibration that was fitted on the other half."""
+    """Each half of the cases judged by the calibration that was fitted on the other half, on average over several ways to halve them."""
     if len(cases) < 2:
         raise CaseError(f"Samples of {len(cases)} case cannot be calibrated on one half of the cases and judged on the other; give at least 2 cases.")
-    held: dict[tuple[str, str, str], bool] = {}
-    correlation: dict[str, float] = {}
-    for half, other in ((cases[::2], cases[1::2]), (cases[1::2], cases[::2])):
-        factors = fitted_calibration(other).factors
-        for case in half:
-            for structure in case.structures:
-                bands = structure.bands(factors)
-                held |= {(case.name, structure.name, metric): low <= value <= high for metric, (low, high, value) in bands.items()}
-            spread = case.body.samples_gy(factors).std(axis=0)
-            correlation[case.name] = float(spearmanr(spread, np.abs(case.body.expected_gy - case.body.reference_gy)).statistic)
-    return Judgement(held, correlation)
+    held: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+    correlations: dict[str, list[float]] = defaultdict(list)
+    generator = np.random.default_rng(0)
+    for _ in range(HALVINGS):
+        order = generator.permutation(len(cases))
+        for half, other in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+            factors = fitted_calibration([cases[number] for number in other]).factors
+            for case in (cases[number] for number in half):
+                for structure in case.structures:
+                    for metric, (low, high, value) in structure.bands(factors).items():
+                        held[case.name, structure.name, metric].append(low <= value <= high)
+                spread = case.body.samples_gy(factors).std(axis=0)
+                correlations[case.name].append(float(spearmanr(spread, np.abs(case.body.expected_gy - case.body.reference_gy)).statistic))
+    return Judgement(
+        {band: float(np.mean(found)) for band, found in held.items()}, {case: float(np.mean(found)) for case, found in correlations.items()}
+    )

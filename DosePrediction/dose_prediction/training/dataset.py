@@ -28,7 +28,7 @@ from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.output_files import whole_file
 from dose_prediction.physics.learnt_objective import objective_for
 from dose_prediction.physics.pencil_beam import PencilBeams
-from dose_prediction.physics.plan_objective import Numbers, PlanObjective, as_tensor, plan_places
+from dose_prediction.physics.plan_objective import Numbers, OrganObjective, PlanObjective, as_tensor, plan_places
 from dose_prediction.physics.prior import PhysicsPrior, TracedBeams, physics_prior, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
 
@@ -37,7 +37,7 @@ VARIED_BY = 0.4
 _BEAMS = "beams_"  # begins the names of what is stored of the beams
 _PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
-PREPARED_BY = 5  # to be raised whenever a case is prepared otherwise: files of an older way are refused
+PREPARED_BY = 6  # to be raised whenever a case is prepared otherwise: files of an older way are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,16 +165,12 @@ def varied_objective(usual: PlanObjective, generator: np.random.Generator) -> Pl
     def varied(weights: Numbers | float) -> Tensor:
         return as_tensor(weights) * float(np.exp(VARIED_BY * generator.standard_normal()))
 
-    return replace(
-        usual,
-        coverage=varied(usual.coverage),
-        homogeneity=varied(usual.homogeneity),
-        fall_off=varied(usual.fall_off),
-        integral=varied(usual.integral),
-        smoothness=varied(usual.smoothness),
-        simplicity=varied(usual.simplicity),
-        organs=tuple((name, replace(organ, quadratic=varied(organ.quadratic), ceiling=varied(organ.ceiling))) for name, organ in usual.organs),
-    )
+    def of_organ(organ: OrganObjective) -> OrganObjective:
+        return replace(organ, slopes=varied(organ.slopes), peaks=varied(organ.peaks))
+
+    names = ("shortfall", "excess", "inner_slopes", "outer_slopes", "fall_off", "integral", "smoothness", "simplicity")
+    costs: dict[str, Any] = {name: varied(getattr(usual, name)) for name in names}
+    return replace(usual, **costs, organs=tuple((name, of_organ(organ)) for name, organ in usual.organs))
 
 
 def store_case(

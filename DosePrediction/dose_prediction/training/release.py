@@ -31,7 +31,7 @@ from dose_prediction.openkbp import CaseScore, Scores, find_cases, read_case, re
 from dose_prediction.prediction import predict
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.training import simulated_scores
-from dose_prediction.training.calibrate import NOT_CALIBRATED, DrawnCase, cross_judged, drawn_case, fitted_calibration
+from dose_prediction.training.calibrate import HALVINGS, NOT_CALIBRATED, DrawnCase, cross_judged, drawn_case, fitted_calibration
 from dose_prediction.training.dataset import PreparedCases
 from dose_prediction.training.simulated_plans import site_of
 from dose_prediction.training.target_dvhs import fitted_target_dvhs, targets_of
@@ -177,7 +177,11 @@ def main() -> None:
             "errors_gy_of_cases_left_out": {f"{gy:g} Gy": found.cross_validated_errors_gy() for gy, found in targets.items()},
         },
         "calibration": fitted_calibration(validation.drawn).as_dict(),
-        "uncertainty": {"fitted_on": "the other half of the validation cases", "samples": options.samples, **uncertainty},
+        "uncertainty": {
+            "fitted_on": f"the other half of the validation cases, in {HALVINGS} ways to halve them",
+            "samples": options.samples,
+            **uncertainty,
+        },
     }
     if options.simulated_tests:
         sites = simulated_scores.card_entry(model.network, options.simulated_tests)
