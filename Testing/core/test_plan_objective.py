@@ -66,7 +66,18 @@ def nothing_but(**numbers: Numbers | tuple[tuple[str, OrganObjective], ...]) -> 
     without = {
         field.name: torch.full_like(torch.as_tensor(getattr(usual_objective(), field.name)), 1e-9)
         for field in fields(PlanObjective)
-        if field.name not in ("dose", "ceiling", "curve", "inner_level", "outer_level", "organs", "other_organ", "iterations", "sampled_points")
+        if field.name
+        not in (
+            "relative_dose",
+            "relative_ceiling",
+            "curve",
+            "inner_relative_level",
+            "outer_relative_level",
+            "organs",
+            "other_organ",
+            "iterations",
+            "sampled_points",
+        )
     }
     return replace(usual_objective(), **{**without, "organs": (), "other_organ": OrganObjective((0.0,) * 6, 1.0, 0.0), **numbers})
 
@@ -75,7 +86,7 @@ def test_a_target_costs_what_its_mean_dose_lacks_and_what_is_too_much() -> None:
     _, places = places_of(water_case())
     high = max(target for target, _, _ in places.targets)
     (low,) = (target for target, _, _ in places.targets if target != high)
-    objective = nothing_but(dose=(1.0, 1.0, 1.02), shortfall=(2.0, 2.0, 3.0), excess=(0.5, 0.5, 0.25), far_excess=(1.0,) * 3)
+    objective = nothing_but(relative_dose=(1.0, 1.0, 1.02), shortfall=(2.0, 2.0, 3.0), excess=(0.5, 0.5, 0.25), far_excess=(1.0,) * 3)
 
     def with_doses(of_high: float, of_low: float) -> float:
         dose = torch.zeros_like(places.prescription_gy)
@@ -93,7 +104,7 @@ def test_a_target_costs_what_its_mean_dose_lacks_and_what_is_too_much() -> None:
 def test_hot_spots_of_targets_cost_their_square() -> None:
     _, places = places_of(water_case())
     high = max(target for target, _, _ in places.targets)
-    objective = nothing_but(ceiling=(1.1, 1.1, 1.05), homogeneity=(0.0, 0.0, 0.4))
+    objective = nothing_but(relative_ceiling=(1.1, 1.1, 1.05), homogeneity=(0.0, 0.0, 0.4))
     dose = torch.where(places.prescription_gy == high, 1.05 * high + 3.0, 0.0)
     assert cost_of(places, objective, dose) == pytest.approx(0.4 * 3.0**2, rel=1e-3)
 

@@ -24,7 +24,7 @@ def reference() -> tuple[PlanningRegion, np.ndarray]:
     """A plan of nine fields whose planner spared the parotid more than the quick plan would."""
     case = water_case().with_beams(NINE)
     region = planning_region(case)
-    objective = replace(usual_objective(), organs=(("Parotid_L", OrganObjective((0.6,) * 6, 0.5, 0.0)),))
+    objective = replace(usual_objective(), organs=(("Parotid_L", OrganObjective((0.9,) * 6, 0.5, 0.0)),))
     return region, physics_prior(region, trace_beams(case, region), objective).dose_gy
 
 
@@ -55,7 +55,7 @@ def test_other_beams_spare_the_organ_that_the_planner_spared() -> None:
     region, wanted = reference()
     prior, again = planned_again(TURNED_SEVEN)
     parotid = region.organs["Parotid_L"] >= 0.5
-    assert prior[parotid].mean() > wanted[parotid].mean() + 2.0
+    assert prior[parotid].mean() > wanted[parotid].mean() + 3.0
     assert again[parotid].mean() < wanted[parotid].mean() + 1.5
 
 

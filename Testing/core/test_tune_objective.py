@@ -42,7 +42,7 @@ def scene_and_parameters() -> tuple[Scene, Parameters]:
     traced = trace_beams(case, region)
     parameters = parameters_of(learnt_objective())
     scene = scene_of(region, traced, physics_prior(region, traced).dose_gy)
-    changes = {"dose": 0.05, "Parotid_L slopes": 1.5, "fall_off": 1.0, "simplicity": -0.7}
+    changes = {"relative_dose": 0.05, "Parotid_L slopes": 1.5, "fall_off": 1.0, "simplicity": -0.7}
     other = {name: values + changes.get(name, 0.0) for name, values in parameters.items()}
     scene.reference_gy = scene.dose(planned(scene, assembled(other).at(scene.features), 150))
     return scene, parameters
@@ -54,12 +54,12 @@ def error(parameters: Parameters) -> float:
     return (of_dose + DVH_WEIGHT * of_dvhs).item()
 
 
-@pytest.mark.parametrize(("name", "row"), [("dose", 0), ("simplicity", 0), ("Parotid_L slopes", 0)])
+@pytest.mark.parametrize(("name", "row"), [("relative_dose", 0), ("simplicity", 0), ("Parotid_L slopes", 0)])
 def test_the_gradient_is_what_a_change_brings(name: str, row: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune_objective, "SOLVER_STEPS", 200)  # as exact as the theory
     monkeypatch.setattr(tune_objective, "DAMPING", 1e-4)
     scene, parameters = scene_and_parameters()
-    change = 0.1 * CHANGE if name == "dose" else CHANGE
+    change = 0.1 * CHANGE if name == "relative_dose" else CHANGE
     changed = []
     for sign in (1, -1):
         tried = {key: values.clone() for key, values in parameters.items()}
@@ -100,7 +100,7 @@ def test_what_is_learnt_is_written_where_it_is_wanted(tmp_path: Path, capsys: py
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json"), "--minutes", "0.001"]) == 0
     assert re.search(r"held out: \d+\.\d+ Gy", capsys.readouterr().out)
     before, after = learnt_objective(), learnt_objective(tmp_path / "learnt.json")
-    assert after.numbers["dose"].usual.numpy() == pytest.approx(before.numbers["dose"].usual.numpy(), rel=0.05)
+    assert after.numbers["relative_dose"].usual.numpy() == pytest.approx(before.numbers["relative_dose"].usual.numpy(), rel=0.05)
     assert not torch.equal(after.numbers["shortfall"].usual, before.numbers["shortfall"].usual)
 
 

@@ -50,7 +50,7 @@ CASE_FEATURES = (
 )
 ORGAN_FEATURES = ("size", "in targets", "within 10 mm of targets", "distance")
 NEAR_MM = 10.0
-SCALARS = ("smoothness", "simplicity", "level", "peaks")
+SCALARS = ("smoothness", "simplicity", "relative_level", "peaks")
 SHARES = ("curve",)  # numbers between 0 and 1
 
 

@@ -50,29 +50,28 @@ ROUNDED_GY = 2.0  # corners of costs, with that prescription
 
 @dataclass(frozen=True)
 class OrganObjective:
-    """Costs of a Gy of mean dose above each of `SHARES_OF_LEVEL` (6,) of the level, and of squared dose above it.  The level is of the highest
-    prescription."""
+    """What the dose of an organ costs."""
 
-    slopes: Numbers
-    level: Number
-    peaks: Number
+    slopes: Numbers  # (6,) cost of a Gy of mean dose above each of SHARES_OF_LEVEL of the level
+    relative_level: Number  # about its largest dose, of the highest prescription
+    peaks: Number  # weight of dose above the level
 
 
 @dataclass(frozen=True)
 class PlanObjective:
     """The numbers of an objective.  Those of targets and rings are at `RELATIVE_PRESCRIPTIONS`; costs are of a Gy, weights of a Gy squared."""
 
-    dose: Numbers  # that a target is to have, of its prescription
+    relative_dose: Numbers  # that a target is to have, of its prescription
     shortfall: Numbers  # cost of what is missing
     excess: Numbers  # cost of what is too much
     far_excess: Numbers  # cost of what is above `FAR_ABOVE` of that dose, besides
-    ceiling: Numbers  # of a target, of its prescription
+    relative_ceiling: Numbers  # of a target, of its prescription
     homogeneity: Numbers  # weight of dose above the ceiling
-    inner_slopes: Numbers  # of the rings next to targets, as of an organ (3 x 6,)
-    inner_level: Numbers  # of the target's prescription
+    inner_slopes: Numbers  # (3 x 6,) of the rings next to targets, and so on as of an organ
+    inner_relative_level: Numbers  # of the target's prescription
     inner_peaks: Numbers
     outer_slopes: Numbers
-    outer_level: Numbers
+    outer_relative_level: Numbers
     outer_peaks: Numbers
     curve: Numbers  # at CURVE_MM from a target, of its prescription
     fall_off: Numbers  # weight of dose above the curve, at SHELLS_MM
@@ -204,11 +203,11 @@ def plan_goals(places: PlanPlaces, objective: PlanObjective) -> SeveralGoals:
 
     curve = torch.zeros_like(near)
     for prescription, voxels, distance in places.targets:
-        dose, points = prescription * of_target(objective.dose, prescription), (places.prescription_gy == prescription).nonzero()[:, 0]
+        dose, points = prescription * of_target(objective.relative_dose, prescription), (places.prescription_gy == prescription).nonzero()[:, 0]
         linear.add(points, dose, of_target(objective.shortfall, prescription) / voxels, side=-1)
         linear.add(points, dose, of_target(objective.excess, prescription) / voxels)
         linear.add(points, FAR_ABOVE * dose, of_target(objective.far_excess, prescription) / voxels)
-        ceiling, weight = (of_target(numbers, prescription) for numbers in (objective.ceiling, objective.homogeneity))
+        ceiling, weight = (of_target(numbers, prescription) for numbers in (objective.relative_ceiling, objective.homogeneity))
         squared.add(points, prescription * ceiling, weight / voxels)
         curve = torch.maximum(curve, prescription * interpolated(CURVE_MM, objective.curve, distance))
 
@@ -220,9 +219,9 @@ def plan_goals(places: PlanPlaces, objective: PlanObjective) -> SeveralGoals:
 
     for ring in places.rings:
         all_slopes, levels, all_peaks = (
-            (objective.inner_slopes, objective.inner_level, objective.inner_peaks)
+            (objective.inner_slopes, objective.inner_relative_level, objective.inner_peaks)
             if ring.is_inner
-            else (objective.outer_slopes, objective.outer_level, objective.outer_peaks)
+            else (objective.outer_slopes, objective.outer_relative_level, objective.outer_peaks)
         )
         slopes = as_tensor(all_slopes).reshape(len(RELATIVE_PRESCRIPTIONS), -1).T
         of_this = torch.stack([of_target(each, ring.prescription_gy) for each in slopes])
@@ -233,7 +232,7 @@ def plan_goals(places: PlanPlaces, objective: PlanObjective) -> SeveralGoals:
         if structure.name == BEHIND_CORD and BEHIND_CORD not in known:
             continue
         organ = known.get(structure.name, objective.other_organ)
-        spare(structure.members, structure.voxels, as_tensor(organ.slopes), highest * as_tensor(organ.level), as_tensor(organ.peaks))
+        spare(structure.members, structure.voxels, as_tensor(organ.slopes), highest * as_tensor(organ.relative_level), as_tensor(organ.peaks))
 
     def of_shells(weights: Numbers) -> Tensor:
         """Between the shells the weights, which differ by orders of magnitude, fall by equal factors."""

@@ -57,9 +57,9 @@ SOLVER_STEPS = 20
 DAMPING = 1e-3  # of the Hessian's size along the gradient
 OPEN = 1e-4  # fluence, of the mean, above which a beamlet is open
 SHOW_EVERY = 12  # steps
-# How far a step goes, by logarithm or logit; what aims and ceilings of dose are worth is known to a few per cent.
+# How far a step goes, by logarithm or logit; doses, ceilings and levels are known to a few per cent.
 STEP = 0.07
-SHORT_STEPS = {"dose": 0.1, "ceiling": 0.1, "level": 0.4, "inner_level": 0.4, "outer_level": 0.4}
+SHORT_STEPS = {"relative_dose": 0.1, "relative_ceiling": 0.1, "relative_level": 0.4, "inner_relative_level": 0.4, "outer_relative_level": 0.4}
 ANSWERS_STEP = 0.5  # of how far that of a usual value goes
 SHRINKING = 0.01  # of the answers, a step of full length
 ALIKE = {"Parotid_R": "Parotid_L"}  # what is learnt of one is learnt of the other
