@@ -107,3 +107,10 @@ def test_what_is_learnt_is_written_where_it_is_wanted(tmp_path: Path, capsys: py
 def test_a_folder_without_cases_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json")]) == 1
     assert "give the folder that holds the training cases" in capsys.readouterr().err
+
+
+def test_a_damaged_case_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pt_1.npz").write_bytes(b"not a case")
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json")]) == 1
+    assert "pt_1.npz cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "learnt.json").exists()

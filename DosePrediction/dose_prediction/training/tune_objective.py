@@ -255,7 +255,9 @@ class Descent:
         self.optimiser = torch.optim.Adam(groups, betas=(0.8, 0.95))
         self.shares = [paths[number::workers] for number in range(workers)]
         spawn = multiprocessing.get_context("spawn")
-        self.workers = [ProcessPoolExecutor(1, spawn, _load, (share,)) for share in self.shares]
+        self.workers = [ProcessPoolExecutor(1, spawn) for _ in self.shares]
+        for loading in [worker.submit(_load, share) for worker, share in zip(self.workers, self.shares, strict=True)]:
+            loading.result()  # a case that cannot be read is told of
         self.generator = np.random.default_rng(0)
         self.waiting: list[Path] = []
 
