@@ -23,6 +23,7 @@ from dose_prediction.cohort import RAY_HELP, run_each
 from dose_prediction.dose_commands import add_commands
 from dose_prediction.dosimetry import ClinicalGoal, StructureDose, evaluate_goals, load_goal_set, structure_doses
 from dose_prediction.error_sentences import is_deliberate, sentence_for
+from dose_prediction.option_types import count
 from dose_prediction.output_files import require_writable
 from dose_prediction.warm_model import Predictor, WarmModel, warm_model
 
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where dose, DVH, picture and provenance are written")
     add_beam_options(predict)
     predict.add_argument("--samples", type=_samples, default=0, metavar="N", help="also draw N plausible doses and write their spread (default 0)")
-    predict.add_argument("--seed", type=_count, default=0, metavar="S", help="seed of the samples (default 0)")
+    predict.add_argument("--seed", type=count, default=0, metavar="S", help="seed of the samples (default 0)")
     predict.add_argument(
         "--goal", action="append", default=[], metavar="GOAL", help='steer the dose: "Parotid_R mean <= 20" (Gy; or max); may be repeated'
     )
@@ -128,9 +129,9 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--validation", type=Path, metavar="DIR", help="cases that are scored during the training and never trained on")
     train.add_argument("--simulated", type=Path, action="append", default=[], metavar="DIR", help=SIMULATED_HELP)
-    train.add_argument("--steps", type=_count, metavar="N", help="number of training steps (default: as for the released model)")
+    train.add_argument("--steps", type=count, metavar="N", help="number of training steps (default: as for the released model)")
     train.add_argument(
-        "--cases-per-step", type=_count, metavar="N", help="cases that a step averages over, shared by torchrun's processes (default 1)"
+        "--cases-per-step", type=count, metavar="N", help="cases that a step averages over, shared by torchrun's processes (default 1)"
     )
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, mps or auto (default cpu)")
     train.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
@@ -140,20 +141,13 @@ def parser() -> argparse.ArgumentParser:
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the case: CT, segmentation and plan.json")
     phantom.add_argument("--site", choices=PHANTOM_SITES, default=PHANTOM_SITES[0], help="what is treated (default head-and-neck)")
     phantom.add_argument("--dicom", action="store_true", help="write it as DICOM: CT series, RTSTRUCT and RTPLAN")
-    phantom.add_argument("--seed", type=_count, default=0, metavar="S", help="which phantom (default 0)")
+    phantom.add_argument("--seed", type=count, default=0, metavar="S", help="which phantom (default 0)")
     phantom.set_defaults(run=_phantom)
     return top
 
 
-def _count(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
 def _samples(text: str) -> int:
-    if _count(text) > MOST_SAMPLES:
+    if count(text) > MOST_SAMPLES:
         raise argparse.ArgumentTypeError(f"{text} samples are too many; give 0 to {MOST_SAMPLES}")
     return int(text)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dose_prediction.case import equispaced_beams
+from dose_prediction.case import CaseError, equispaced_beams
 from dose_prediction.physics.learnt_objective import learnt_objective
 from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.region import planning_region
@@ -78,10 +78,15 @@ def test_the_solver_solves() -> None:
     assert solved(lambda x: matrix @ x, wanted).numpy() == pytest.approx(np.linalg.solve(matrix.numpy(), wanted.numpy()), abs=0.01)
 
 
-def test_both_sides_have_the_same_numbers() -> None:
-    objective = assembled(parameters_of(learnt_objective()))
-    for part, left in objective.organs["Parotid_L"].items():
-        assert torch.equal(left.usual, objective.organs["Parotid_R"][part].usual)
+def test_both_sides_answer_alike_about_values_of_their_own() -> None:
+    parameters = parameters_of(learnt_objective())
+    parameters["Parotid_L peaks"] += 1.0
+    parameters["Parotid_L peaks answers"] += 0.5
+    objective = assembled(parameters)
+    left, right = (objective.organs[name]["peaks"] for name in ("Parotid_L", "Parotid_R"))
+    assert torch.equal(left.answers, right.answers)
+    assert left.usual.numpy() == pytest.approx(learnt_objective().organs["Parotid_L"]["peaks"].usual.numpy() * np.e, rel=1e-5)
+    assert right.usual.numpy() == pytest.approx(learnt_objective().organs["Parotid_R"]["peaks"].usual.numpy(), rel=1e-5)
 
 
 def test_plans_come_nearer_to_the_reference_plans_that_are_learnt_from(tmp_path: Path) -> None:
@@ -95,6 +100,15 @@ def test_plans_come_nearer_to_the_reference_plans_that_are_learnt_from(tmp_path:
     assert torch.equal(learnt_objective().numbers["shortfall"].answers, before)  # what it began with stays as it is
 
 
+def test_all_cases_are_learnt_from_where_none_is_to_be_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        write_patient(tmp_path / f"pt_{number}.npz", number)
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json"), "--minutes", "0.001", "--held-out", "0"]) == 0
+    assert "held out" not in capsys.readouterr().out
+    descent = Descent(sorted(tmp_path.glob("*.npz")), learnt_objective(), workers=1, held_out=0)
+    assert [path.stem for path in descent.learnt_from] == ["pt_1", "pt_2"]
+
+
 def test_what_is_learnt_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_patient(tmp_path / "pt_1.npz", 1)
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json"), "--minutes", "0.001"]) == 0
@@ -104,13 +118,8 @@ def test_what_is_learnt_is_written_where_it_is_wanted(tmp_path: Path, capsys: py
     assert not torch.equal(after.numbers["shortfall"].usual, before.numbers["shortfall"].usual)
 
 
-def test_a_folder_without_cases_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json")]) == 1
-    assert "give the folder that holds the training cases" in capsys.readouterr().err
-
-
-def test_a_damaged_case_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_case_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "pt_1.npz").write_bytes(b"not a case")
-    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json")]) == 1
-    assert "pt_1.npz cannot be read" in capsys.readouterr().err
+    with pytest.raises(CaseError, match=r"pt_1\.npz cannot be read"):
+        main(["--data", str(tmp_path), "--output", str(tmp_path / "learnt.json")])
     assert not (tmp_path / "learnt.json").exists()

@@ -22,11 +22,13 @@ from tqdm import tqdm
 from dose_prediction import openkbp
 from dose_prediction.case import CaseError
 from dose_prediction.cohort import RAY_HELP, Outcome, run_each
+from dose_prediction.option_types import positive_count
 from dose_prediction.physics.prior import physics_prior, trace_beams
 from dose_prediction.physics.replan import replanned
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
 from dose_prediction.training.random_beams import random_beams
+from dose_prediction.training.tool import run_tool
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Plan training cases anew for random beam sets.")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="training cases of OpenKBP")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the prepared cases go; what is there is kept")
-    parser.add_argument("--variants", type=int, default=1, metavar="N", help="beam sets a case (default 1)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="plans made at a time (default 1)")
+    parser.add_argument("--variants", type=positive_count, default=1, metavar="N", help="beam sets a case (default 1)")
+    parser.add_argument("--processes", type=positive_count, default=1, metavar="N", help="plans made at a time (default 1)")
     parser.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     options = parser.parse_args(arguments)
     failed = make_beam_sets(options.data, options.output, options.variants, options.processes, options.ray)
@@ -85,4 +87,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

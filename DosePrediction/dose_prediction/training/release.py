@@ -28,6 +28,7 @@ from dose_prediction.familiarity import Familiarity, features
 from dose_prediction.model.bundle import Bundle, load_bundle, save_bundle
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.openkbp import CaseScore, Scores, find_cases, read_case, read_reference, score_case
+from dose_prediction.option_types import positive_count
 from dose_prediction.prediction import predict
 from dose_prediction.region import onto_region, planning_region
 from dose_prediction.training import simulated_scores
@@ -35,6 +36,7 @@ from dose_prediction.training.calibrate import HALVINGS, NOT_CALIBRATED, DrawnCa
 from dose_prediction.training.dataset import PreparedCases
 from dose_prediction.training.simulated_plans import site_of
 from dose_prediction.training.target_dvhs import fitted_target_dvhs, targets_of
+from dose_prediction.training.tool import run_tool
 
 SAMPLES = 10
 
@@ -146,7 +148,7 @@ def card_entry(validation: Validation) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dose_prediction.training.release", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the output folder of a finished training")
     parser.add_argument("--planners-of", type=Path, metavar="DIR", help="another finished training, whose beam planners are added")
@@ -156,7 +158,7 @@ def main() -> None:
         "--simulated", type=Path, action="append", default=[], metavar="DIR", help="simulated plans that it was trained on, once a folder"
     )
     parser.add_argument("--simulated-tests", type=Path, metavar="DIR", help="held-out simulated plans to score it on, site by site")
-    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"samples a case to fit the calibration on (default {SAMPLES})")
+    parser.add_argument("--samples", type=positive_count, default=SAMPLES, metavar="N", help=f"samples a case for calibrating (default {SAMPLES})")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model and its card are written")
     options = parser.parse_args()
     trained = load_bundle(options.model)
@@ -189,7 +191,8 @@ def main() -> None:
     save_bundle(options.output, model.network, card, model.target_dvhs)
     print(json.dumps(card["uncertainty"], indent=2))
     print(f"Dose score {entry['dose_score_gy']} Gy, DVH score {entry['dvh_score_gy']} Gy; written to {options.output}.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -25,6 +25,7 @@ from dose_prediction.anatomies import SITES, simulated_case
 from dose_prediction.anatomies.build import BUILDS
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase
 from dose_prediction.cohort import RAY_HELP, Outcome, run_each
+from dose_prediction.option_types import positive_count
 from dose_prediction.physics.learnt_objective import objective_for
 from dose_prediction.physics.plan_objective import ITERATIONS, plan_places
 from dose_prediction.physics.prior import physics_prior, trace_beams
@@ -32,6 +33,7 @@ from dose_prediction.region import planning_region
 from dose_prediction.training.dataset import one_thread_in_a_worker, store_case
 from dose_prediction.training.placed_targets import PRESCRIPTIONS_GY, with_placed_target
 from dose_prediction.training.random_beams import MOSTLY_NON_COPLANAR, beams_about, random_beams
+from dose_prediction.training.tool import run_tool
 
 CONVERGED_ITERATIONS, CONVERGED_POINTS = 2 * ITERATIONS, 50_000
 OTHER_BEAMS = "head and neck with other beams"
@@ -118,9 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Plan drawn patients and placed targets of other sites.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="cases of OpenKBP to place targets in (default: drawn patients only)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the prepared cases go; what is there is kept")
-    parser.add_argument("--count", type=int, default=60, metavar="N", help="plans, the sites in turn (default 60)")
+    parser.add_argument("--count", type=positive_count, default=60, metavar="N", help="plans, the sites in turn (default 60)")
     parser.add_argument("--held-out", action="store_true", help="plans for tests, of builds that no training plan has")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="plans made at a time (default 1)")
+    parser.add_argument("--processes", type=positive_count, default=1, metavar="N", help="plans made at a time (default 1)")
     parser.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     options = parser.parse_args(arguments)
     failed = make_plans(plans(options.data, options.output, options.count, options.held_out), options.processes, options.ray)
@@ -130,4 +132,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

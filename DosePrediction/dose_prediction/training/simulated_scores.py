@@ -26,6 +26,7 @@ from dose_prediction.model.diffusion import RESIDUAL_SCALE_GY
 from dose_prediction.model.network import ADDiffDose
 from dose_prediction.training.dataset import PreparedCases, TrainingCase
 from dose_prediction.training.simulated_plans import site_of
+from dose_prediction.training.tool import run_tool
 from dose_prediction.training.validation import expected_gy, prior_gy
 
 
@@ -66,13 +67,14 @@ def card_entry(network: ADDiffDose, folder: Path) -> dict[str, Any]:
     return {site: asdict(score) for site, score in site_scores(network, PreparedCases(files)).items()}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dose_prediction.training.simulated_scores", description="Score a model on simulated plans.")
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a trained model (default: the released one)")
     parser.add_argument("--plans", type=Path, required=True, metavar="DIR", help="prepared plans that the model was not trained on")
     options = parser.parse_args()
     print(json.dumps(card_entry(load_bundle(options.model).network, options.plans), indent=2))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -8,7 +8,8 @@ at all beamlets that are open.  Let H be the Hessian of the cost there, and g th
 conjugate gradients, the error's gradient by the numbers is that of -(cost gradient . v), the fluence held fixed.  It costs about as much as a plan,
 however many numbers there are; so that all of them can be learnt by descent, on all cases, each of which goes on from its last plan.
 
-One case in `HELD_OUT` is not learnt from: its errors tell whether what is learnt holds for others.
+One case in `HELD_OUT` is not learnt from: its errors tell whether what is learnt holds for others.  Once that is known, `--held-out 0` learns from
+all.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +31,7 @@ from torch import Tensor
 
 from dose_prediction.case import CaseError
 from dose_prediction.openkbp import find_cases, read_case, read_reference
-from dose_prediction.output_files import OutputError
+from dose_prediction.option_types import count, positive_count, positive_number
 from dose_prediction.physics.fluence import SeveralGoals, optimise_fluence, roughness, sampled_points, sweeps
 from dose_prediction.physics.learnt_objective import (
     FILE,
@@ -48,6 +48,7 @@ from dose_prediction.physics.plan_objective import BEHIND_CORD, SAMPLED_POINTS, 
 from dose_prediction.physics.prior import TracedBeams, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
 from dose_prediction.training.losses import dvh_error
+from dose_prediction.training.tool import run_tool
 
 HELD_OUT = 6
 CASES_A_STEP = 20
@@ -62,7 +63,7 @@ STEP = 0.07
 SHORT_STEPS = {"relative_dose": 0.1, "relative_ceiling": 0.1, "relative_level": 0.4, "inner_relative_level": 0.4, "outer_relative_level": 0.4}
 ANSWERS_STEP = 0.5  # of how far that of a usual value goes
 SHRINKING = 0.01  # of the answers, a step of full length
-ALIKE = {"Parotid_R": "Parotid_L"}  # what is learnt of one is learnt of the other
+ALIKE = {"Parotid_R": "Parotid_L"}  # the first answers to features as the second does
 
 ANSWERS = " answers"  # ends the names of parameters that say how numbers answer to features
 WARM_UP = 5  # steps
@@ -195,28 +196,29 @@ def parameters_of(learnt: LearntObjective) -> Parameters:
     found: Parameters = {}
     for name, fitted in _all_numbers(learnt).items():
         found[name] = torch.logit(fitted.usual) if fitted.is_share else fitted.usual.log()
-        found[name + ANSWERS] = fitted.answers.clone()
+        if name.split()[0] not in ALIKE:
+            found[name + ANSWERS] = fitted.answers.clone()
     return found
 
 
 def assembled(parameters: Parameters) -> LearntObjective:
     """The objective of these parameters."""
 
-    def fitted(name: str) -> Fitted:
+    def fitted(name: str, answers_as: str | None = None) -> Fitted:
         is_share = name in SHARES
         usual = parameters[name]
-        return Fitted(torch.sigmoid(usual) if is_share else usual.exp(), parameters[name + ANSWERS], is_share)
+        return Fitted(torch.sigmoid(usual) if is_share else usual.exp(), parameters[(answers_as or name) + ANSWERS], is_share)
 
     template = learnt_objective()
     return LearntObjective(
         {name: fitted(name) for name in template.numbers},
-        {organ: {part: fitted(f"{ALIKE.get(organ, organ)} {part}") for part in parts} for organ, parts in template.organs.items()},
+        {organ: {part: fitted(f"{organ} {part}", f"{ALIKE.get(organ, organ)} {part}") for part in parts} for organ, parts in template.organs.items()},
         template.other_organ,
     )
 
 
 def _all_numbers(learnt: LearntObjective) -> dict[str, Fitted]:
-    of_organs = {f"{organ} {part}": fitted for organ, parts in learnt.organs.items() if organ not in ALIKE for part, fitted in parts.items()}
+    of_organs = {f"{organ} {part}": fitted for organ, parts in learnt.organs.items() for part, fitted in parts.items()}
     return {**learnt.numbers, **of_organs}
 
 
@@ -247,8 +249,8 @@ def errors_of_a_new_plan(scene: Scene, parameters: Parameters) -> tuple[float, f
 class Descent:
     """Learning on all cases, each of which stays with one worker."""
 
-    def __init__(self, paths: Sequence[Path], start: LearntObjective, workers: int) -> None:
-        self.held_out = paths[::HELD_OUT]
+    def __init__(self, paths: Sequence[Path], start: LearntObjective, workers: int, held_out: int = HELD_OUT) -> None:
+        self.held_out = paths[::held_out] if held_out else []
         self.learnt_from = [path for path in paths if path not in self.held_out] or list(paths)
         self.parameters = parameters_of(start)
         groups = [{"params": [values], "furthest": _furthest(name)} for name, values in self.parameters.items()]
@@ -281,8 +283,9 @@ class Descent:
                 values *= 1 - pace * SHRINKING
         return _means(errors for errors, _ in answers)
 
-    def held_out_errors(self) -> tuple[float, float]:
-        return _means(self._asked(_errors, self.held_out))
+    def show_held_out(self) -> None:
+        if self.held_out:
+            print("held out: {:.3f} Gy, DVHs {:.3f} Gy".format(*_means(self._asked(_errors, self.held_out))), flush=True)
 
     def _asked(self, question: Callable[[Parameters, list[Path]], list[Answer]], paths: Sequence[Path]) -> list[Answer]:
         """What the workers answer for each of the cases."""
@@ -301,10 +304,10 @@ def _means(errors: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return of_dose, of_dvhs
 
 
-def learn(paths: Sequence[Path], output: Path, minutes: float, workers: int, start: LearntObjective) -> None:
+def learn(paths: Sequence[Path], output: Path, minutes: float, workers: int, start: LearntObjective, held_out: int = HELD_OUT) -> None:
     """Learn from the cases of `paths`, from `start` on, and print errors; what is learnt is written to `output` now and then and at the end."""
-    descent = Descent(paths, start, workers)
-    print("held out: {:.3f} Gy, DVHs {:.3f} Gy".format(*descent.held_out_errors()), flush=True)
+    descent = Descent(paths, start, workers, held_out)
+    descent.show_held_out()
     begin, steps, done = time.monotonic(), 0, 0.0
     while done < 1:
         pace = min(1.0, (steps + 1) / WARM_UP) * 0.5 * (1 - math.cos(math.pi * min(1.0, 2 * (1 - done))))
@@ -312,7 +315,7 @@ def learn(paths: Sequence[Path], output: Path, minutes: float, workers: int, sta
         steps, done = steps + 1, (time.monotonic() - begin) / (60 * minutes)
         print("step {}: {:.3f} Gy, DVHs {:.3f} Gy".format(steps, *errors), flush=True)
         if steps % SHOW_EVERY == 0 or done >= 1:
-            print("held out: {:.3f} Gy, DVHs {:.3f} Gy".format(*descent.held_out_errors()), flush=True)
+            descent.show_held_out()
             save_objective(assembled(descent.parameters), output)
 
 
@@ -321,19 +324,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="training cases of OpenKBP; not those that scores are reported of")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where what is learnt goes, as JSON")
     parser.add_argument("--start", type=Path, default=FILE, metavar="FILE", help="what to begin with (default: what the product has)")
-    parser.add_argument("--minutes", type=float, default=60.0, metavar="N", help="how long, besides loading (default 60)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="cases planned at a time (default 1)")
+    parser.add_argument("--minutes", type=positive_number, default=60.0, metavar="N", help="how long, besides loading (default 60)")
+    parser.add_argument(
+        "--held-out", type=count, default=HELD_OUT, metavar="N", help=f"one case in N is not learnt from (default {HELD_OUT}); 0: all are learnt from"
+    )
+    parser.add_argument("--processes", type=positive_count, default=1, metavar="N", help="cases planned at a time (default 1)")
     options = parser.parse_args(arguments)
-    try:
-        paths = find_cases(options.data)
-        if not paths:
-            raise CaseError(f"No OpenKBP case in {options.data}; give the folder that holds the training cases.")
-        learn(paths, options.output, options.minutes, options.processes, learnt_objective(options.start))
-    except (CaseError, OutputError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    paths = find_cases(options.data)
+    if not paths:
+        raise CaseError(f"No OpenKBP case in {options.data}; give the folder that holds the training cases.")
+    learn(paths, options.output, options.minutes, options.processes, learnt_objective(options.start), options.held_out)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)
