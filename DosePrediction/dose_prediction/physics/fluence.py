@@ -107,12 +107,12 @@ class DoseCost(Protocol):
     def cost(self, dose_gy: torch.Tensor) -> torch.Tensor: ...
 
 
-def sampled_points(places: NDArray[np.float64], weighed: NDArray[np.bool_], count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices of about `count` points, those `weighed` (n,) more often than the rest, and each one's weight so that sums stay unbiased.
+def sampled_points(places: NDArray[np.float64], weighed: NDArray[np.bool_], count: int, rest: float = 0.35) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of about `count` points, the rest `rest` times as often as those `weighed` (n,), and each one's weight so that sums stay unbiased.
 
     `places` (n, 3) are where the points lie, in voxels.  They alone decide: what is chosen is evenly spread, and stays when something else changes.
     """
-    chance = np.where(weighed, 1.0, 0.35)
+    chance = np.where(weighed, 1.0, rest)
     chance = np.minimum(1.0, chance * min(count, len(chance)) / chance.sum())
     chosen = np.flatnonzero((places @ EVENLY_SPREAD) % 1 < chance)
     return torch.from_numpy(chosen), torch.from_numpy((1 / chance[chosen]).astype(np.float32))

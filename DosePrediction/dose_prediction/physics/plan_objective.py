@@ -37,6 +37,7 @@ BEHIND_CORD = "behind the spinal cord"  # the name of a place that is spared as 
 BESIDE_CORD_MM = 5.0
 ITERATIONS = 120
 SAMPLED_POINTS = 20_000
+SAMPLED_REST = 0.1  # how often points outside targets and organs are among them, of how often those inside are
 # Where the numbers of an objective hold; between these they are interpolated linearly, beyond them they stay as they are.
 RELATIVE_PRESCRIPTIONS = (0.8, 0.9, 1.0)  # of the highest one
 CURVE_MM = (0.0, 3.0, 6.0, 10.0, 15.0, 25.0, 40.0, 60.0, 100.0, 160.0)  # distances from a target

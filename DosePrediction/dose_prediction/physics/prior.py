@@ -22,7 +22,7 @@ from dose_prediction.physics.fluence import optimise_fluence, sampled_points
 from dose_prediction.physics.learnt_objective import objective_for
 from dose_prediction.physics.machine import Machine, photon_machine
 from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
-from dose_prediction.physics.plan_objective import PlanObjective, plan_goals, plan_places
+from dose_prediction.physics.plan_objective import SAMPLED_REST, PlanObjective, plan_goals, plan_places
 from dose_prediction.physics.trace_cache import TraceCache, digest_of
 from dose_prediction.region import PlanningRegion
 
@@ -126,7 +126,7 @@ def physics_prior(
     if mean_in_target <= 0:
         raise CaseError("No beam reaches a target; check the isocentre and the beam angles.")
 
-    chosen, importance = sampled_points(region.places, places.of_interest.numpy(), objective.sampled_points)
+    chosen, importance = sampled_points(region.places, places.of_interest.numpy(), objective.sampled_points, SAMPLED_REST)
     points = beams.at(chosen)
     goals = plan_goals(places.at(chosen), objective).at(torch.arange(len(chosen)), importance)
     unit = float(places.prescription_gy[in_target].mean()) / mean_in_target

@@ -44,7 +44,15 @@ from dose_prediction.physics.learnt_objective import (
     save_objective,
 )
 from dose_prediction.physics.pencil_beam import PencilBeams
-from dose_prediction.physics.plan_objective import BEHIND_CORD, SAMPLED_POINTS, PlanObjective, PlanPlaces, plan_goals, plan_places
+from dose_prediction.physics.plan_objective import (
+    BEHIND_CORD,
+    SAMPLED_POINTS,
+    SAMPLED_REST,
+    PlanObjective,
+    PlanPlaces,
+    plan_goals,
+    plan_places,
+)
 from dose_prediction.physics.prior import TracedBeams, trace_beams
 from dose_prediction.region import PlanningRegion, onto_region, planning_region
 from dose_prediction.training.losses import dvh_error
@@ -119,7 +127,7 @@ def load_scene(path: Path) -> Scene:
 def scene_of(region: PlanningRegion, traced: TracedBeams, reference_gy: NDArray[np.float32]) -> Scene:
     """The scene of a traced case whose reference dose is `reference_gy` (z, y, x); its first fluence is the even one that the prior begins with."""
     places = plan_places(region)
-    chosen, importance = sampled_points(region.places, places.of_interest.numpy(), SAMPLED_POINTS)
+    chosen, importance = sampled_points(region.places, places.of_interest.numpy(), SAMPLED_POINTS, SAMPLED_REST)
     in_target = places.in_target
     even = torch.ones(int(traced.beams.open_beamlets.sum()))
     unit = float(places.prescription_gy[in_target].mean() / traced.beams.dose(traced.beams.to_maps(even))[in_target].mean())
