@@ -12,7 +12,7 @@ import pytest
 
 from dose_prediction.option_types import count, positive_count, positive_number
 
-NOTHING_IN_IT = "FOLDER"
+EMPTY_FOLDER = "FOLDER"
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,10 @@ NOTHING_IN_IT = "FOLDER"
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(arguments: str, sentence: str, tmp_path: Path) -> None:
-    program, *options = arguments.replace(NOTHING_IN_IT, str(tmp_path)).split()
+    program, *options = arguments.replace(EMPTY_FOLDER, str(tmp_path)).split()
     ended = subprocess.run([sys.executable, "-m", f"dose_prediction.training.{program}", *options], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert sentence.replace(NOTHING_IN_IT, str(tmp_path)) in ended.stderr
+    assert sentence.replace(EMPTY_FOLDER, str(tmp_path)) in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not list(tmp_path.iterdir())
 
