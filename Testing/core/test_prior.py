@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import dose_prediction
 from dose_prediction.case import Arc, Beam, CaseError, PlanCase, Role, Structure, equispaced_beams, template_named
 from dose_prediction.physics.density import relative_electron_density
 from dose_prediction.physics.learnt_objective import usual_objective
@@ -177,21 +172,3 @@ def test_one_sided_templates_irradiate_their_side(side: str, sign: int) -> None:
     of_x[region.body], of_xy[region.body] = x, (x - x.mean()) * (y - y.mean())
     assert sign * moment("2 partial arcs", of_x) > 2.0  # mm
     assert sign * moment("Breast tangents", of_xy) > 100.0  # mm squared
-
-
-@pytest.mark.parametrize("first", ["prediction", "worker, dose_prediction.prediction", "training.loop", "training.release", "model.condition"])
-def test_the_blas_of_the_optimiser_keeps_to_one_thread_wherever_a_prediction_is_made(first: str) -> None:
-    # In a process of its own: the variable counts from before SciPy's BLAS is loaded, which more of SciPy's parts do than one would think.
-    program = """
-import os, sys
-class Watch:
-    def find_spec(self, name, *_):
-        if name == "scipy":
-            print(os.environ.get("OPENBLAS_NUM_THREADS"))
-sys.meta_path.insert(0, Watch())
-import dose_prediction.FIRST
-""".replace("FIRST", first)
-    package = Path(dose_prediction.__file__).parents[1]
-    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"} | {"PYTHONPATH": str(package)}
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert found.stdout.split() == ["1"]

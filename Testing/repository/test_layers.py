@@ -15,7 +15,7 @@ SLICER_SIDE = ("slicer", "qt", "ctk", "vtk", "DosePredictionLib", "DosePredictio
 # From the bottom up: a part may import from its own line and those above it in this list.  What is not named here (the command line, the worker, the
 # report, ...) is the top.
 LAYERS = (
-    ("case", "cohort", "output_files", "resources", "device", "progress", "model_files", "error_sentences", "option_types", "quiet_blas"),
+    ("case", "cohort", "output_files", "resources", "device", "progress", "model_files", "error_sentences", "option_types"),
     ("nrrd_header", "volumes", "contours", "region", "anatomies"),
     ("segmentation_files", "openkbp", "dicom"),
     ("case_files", "dose_files", "phantom", "dosimetry", "physics"),

@@ -4,5 +4,3 @@
 predicts the clean dose from a noisy one; `diffusion` holds noise levels, preconditioning and sampler; `network` joins the parts; `bundle` reads
 and writes released models.
 """
-
-import dose_prediction.quiet_blas  # noqa: F401

@@ -9,16 +9,15 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from dose_prediction.physics.pencil_beam import PencilBeams
+from dose_prediction.physics.projected_lbfgs import minimised
 
 # Whole multiples of these, less their whole parts, fill the unit cube evenly: powers of 1 / g, where g to the fourth is g + 1
 # (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
 EVENLY_SPREAD = 1.2207440846057596 ** -np.arange(1.0, 4.0)
 SMALL_STEP = 0.07  # between neighbouring beamlets, of the mean fluence
 SLOWEST_ROW = 7.0  # the norm's order
-REMEMBERED = 40  # steps from which the optimiser tells how the cost bends
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,7 @@ class Excesses:
         return Excesses(point, self.limit_gy[kept], self.weight[kept] * importance[point], self.side[kept], self.rounded_gy)
 
     def cost(self, dose_gy: torch.Tensor) -> torch.Tensor:
-        excess = self.side * (dose_gy[self.point] - self.limit_gy)
+        excess = self.side * (dose_gy.index_select(0, self.point) - self.limit_gy)
         costs = torch.relu(excess) ** 2 if self.rounded_gy is None else rounded_corner(excess, self.rounded_gy)
         return (self.weight * costs).sum()
 
@@ -84,7 +83,8 @@ def rounded_corner(x: torch.Tensor, reach: float) -> torch.Tensor:
     >>> rounded_corner(torch.tensor([-3.0, 0.0, 3.0]), 2.0).tolist()
     [0.0, 0.5, 3.0]
     """
-    return (x + reach).clamp(0, 2 * reach) ** 2 / (4 * reach) + torch.relu(x - reach)
+    above = torch.relu(x + reach)
+    return torch.nn.functional.smooth_l1_loss(above, torch.zeros_like(above), reduction="none", beta=2 * reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def optimise_fluence(
     simplicity: float = 0.0,
     unit: float | None = None,
 ) -> torch.Tensor:
-    """Non-negative beamlet weights (n,) that lower `goals.cost` plus `smoothness` times the maps' roughness, by L-BFGS-B from `start` (n,).
+    """Non-negative beamlet weights (n,) that lower `goals.cost` plus `smoothness` times the maps' roughness, from `start` (n,).
 
     `simplicity` times the sum of the `sweeps` is added as well, both of maps relative to `unit` (the start's mean); `fluence_cost` adds a cost of the
     beamlet weights themselves.  `on_iteration` is called with the number of iterations done and may raise to stop.
@@ -155,8 +155,8 @@ def optimise_fluence(
     # One common scale makes the problem well conditioned whatever the units of the fluence are.
     scale = unit or float(start.mean().clamp_min(1e-12))
 
-    def cost_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        beamlets = torch.tensor(x * scale, dtype=start.dtype, requires_grad=True)
+    def cost_and_gradient(x: torch.Tensor) -> tuple[float, torch.Tensor]:
+        beamlets = (x * scale).requires_grad_()
         maps = beams.to_maps(beamlets)
         cost = goals.cost(beams.dose(maps)) + smoothness * roughness(maps / scale)
         if simplicity:
@@ -164,23 +164,6 @@ def optimise_fluence(
         if fluence_cost is not None:
             cost = cost + fluence_cost(beamlets)
         (gradient,) = torch.autograd.grad(cost, beamlets)
-        return float(cost.detach()), gradient.numpy().astype(np.float64) * scale
+        return float(cost.detach()), gradient * scale
 
-    done = 0
-
-    def count(_: NDArray[np.float64]) -> None:
-        nonlocal done
-        done += 1
-        if on_iteration is not None:
-            on_iteration(done)
-
-    result = minimize(
-        cost_and_gradient,
-        start.numpy().astype(np.float64) / scale,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, None)] * len(start),
-        callback=count,
-        options={"maxiter": iterations, "maxcor": REMEMBERED, "maxfun": 2 * iterations + 5},
-    )
-    return torch.tensor(result.x * scale, dtype=start.dtype)
+    return minimised(cost_and_gradient, start / scale, iterations, on_iteration) * scale

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.fft import next_fast_len
 
 from dose_prediction.case.beam import Beam
@@ -82,16 +83,20 @@ class PencilBeams:
 
         The steps of `dose` transposed, in the opposite order.
         """
-        at_points = (self.depth_weights * worth)[:, :, None]
-        planes = torch.empty(1, dtype=worth.dtype, device=worth.device).expand(
-            *at_points.shape[:2], *self.plane_shape
-        )  # of which the gather's transpose reads the shape
-        spread, _ = torch.ops.aten.grid_sampler_2d_backward(at_points, planes, self.positions[:, None], 0, 0, True, [True, False])
-        spectrum = torch.fft.rfft2(spread).mul_(self.responses.conj()).sum(1)
+        spread = self._samples.spread((self.depth_weights * worth).mT).unflatten(1, self.plane_shape)
+        spectrum = torch.fft.rfft2(spread.movedim(-1, 1)).mul_(self._conjugate_responses).sum(1)
         lattice = torch.fft.irfft2(spectrum, s=self.plane_shape)
         rows, columns = self.open_beamlets.shape[1:]
         step = self.upsampling
         return lattice[:, : rows * step : step, : columns * step : step] * self.open_fluence
+
+    @functools.cached_property
+    def _samples(self) -> _Samples:
+        return _Samples.next_to(self.positions, self.plane_shape)
+
+    @functools.cached_property
+    def _conjugate_responses(self) -> torch.Tensor:
+        return self.responses.conj().resolve_conj()
 
     def _lateral(self, fluence: torch.Tensor) -> torch.Tensor:
         """The convolved planes' values (beams, components, points) at the points."""
@@ -102,6 +107,44 @@ class PencilBeams:
         planes = torch.fft.irfft2(torch.fft.rfft2(lattice)[:, None] * self.responses, s=self.plane_shape)
         lateral = torch.nn.functional.grid_sample(planes, self.positions[:, None], mode="bilinear", padding_mode="zeros", align_corners=True)
         return lateral[:, :, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Which points lie next to each sample of the planes, one sample after the other, and how much of each of these m points' values it gets.
+
+    It is the transpose of reading planes at points.  Summed sample by sample that takes less than half of the time of grid_sample's own transpose,
+    which adds the part of each point to four samples.
+    """
+
+    point: torch.Tensor  # (m,) among the points of all beams
+    part: torch.Tensor  # (m,)
+    first: torch.Tensor  # (beams x rows x columns + 1,) where each sample's points begin among the m
+
+    @classmethod
+    def next_to(cls, positions: torch.Tensor, plane_shape: tuple[int, int]) -> _Samples:
+        """For `positions` (beams, points, 2) in the unit square of planes (rows, columns), as grid_sample has them."""
+        beams, points, _ = positions.shape
+        rows, columns = plane_shape
+        at = (positions.cpu().numpy().reshape(-1, 2) + 1) / 2 * np.array([columns - 1, rows - 1], np.float32)
+        beam = np.repeat(np.arange(beams), points)
+        parts, samples, neighbours = [], [], []
+        for corner in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            nearby = np.floor(at) + np.array(corner, np.float32)
+            inside = np.flatnonzero(((nearby >= 0) & (nearby < [columns, rows])).all(axis=1))
+            column, row = nearby[inside].astype(np.int64).T
+            parts.append((1 - np.abs(at - nearby)).prod(axis=1)[inside])
+            samples.append((beam[inside] * rows + row) * columns + column)
+            neighbours.append(inside)
+        entries = np.concatenate(parts), (np.concatenate(samples), np.concatenate(neighbours))
+        table = sparse.csr_array(entries, shape=(beams * rows * columns, beams * points))
+        return cls(*(torch.from_numpy(values).to(positions.device) for values in (table.indices, table.data, table.indptr)))
+
+    def spread(self, at_points: torch.Tensor) -> torch.Tensor:
+        """What the samples (beams, rows x columns, components) get of the values at the points (beams, points, components)."""
+        values = at_points.flatten(0, 1)
+        sums = torch.nn.functional.embedding_bag(self.point, values, self.first, mode="sum", per_sample_weights=self.part, include_last_offset=True)
+        return sums.unflatten(0, (len(at_points), -1))
 
 
 class _Dose(torch.autograd.Function):

@@ -35,8 +35,8 @@ Number = float | Tensor
 CORD = "SpinalCord"
 BEHIND_CORD = "behind the spinal cord"  # the name of a place that is spared as an organ is
 BESIDE_CORD_MM = 5.0
-ITERATIONS = 120
-SAMPLED_POINTS = 20_000
+ITERATIONS = 160
+SAMPLED_POINTS = 30_000
 SAMPLED_REST = 0.1  # how often points outside targets and organs are among them, of how often those inside are
 # Where the numbers of an objective hold; between these they are interpolated linearly, beyond them they stay as they are.
 RELATIVE_PRESCRIPTIONS = (0.8, 0.9, 1.0)  # of the highest one

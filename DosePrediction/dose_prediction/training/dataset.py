@@ -37,7 +37,7 @@ VARIED_BY = 0.4
 _BEAMS = "beams_"  # begins the names of what is stored of the beams
 _PLAIN = {"plane_shape", "margin", "upsampling"}  # numbers, not tensors
 STORED = np.float16  # its rounding, at most 0.02 Gy in the prior, is far below what is learnt
-PREPARED_BY = 7  # to be raised whenever a case is prepared otherwise: files of an older way are refused
+PREPARED_BY = 8  # to be raised whenever a case is prepared otherwise: files of an older way are refused
 
 
 @dataclass(frozen=True, eq=False)
