@@ -15,7 +15,7 @@ from dose_prediction.physics.beam_trace import trace_beam
 from dose_prediction.physics.density import Medium
 from dose_prediction.physics.fluence import VoxelGoals, optimise_fluence, sweeps
 from dose_prediction.physics.machine import Machine, photon_machine
-from dose_prediction.physics.pencil_beam import PencilBeams, set_up_beams
+from dose_prediction.physics.pencil_beam import PencilBeams, PlaneTranspose, set_up_beams
 from dose_prediction.physics.ray_tracing import RayFan
 
 WATER = Grid((80, 140, 80), origin_mm=(-98.75, 0.0, -98.75), spacing_mm=(2.5, 2.5, 2.5))  # surface at y = -1.25 mm
@@ -344,12 +344,29 @@ def test_a_simpler_plan_takes_shorter_sweeps_and_costs_more_elsewhere() -> None:
     assert goals.cost(beams.dose(beams.to_maps(simple))) > goals.cost(beams.dose(beams.to_maps(free)))
 
 
-def test_the_worth_of_fluence_is_that_of_the_dose_it_gives() -> None:
+@pytest.mark.parametrize("stretch", [1.0, 5.0])
+def test_the_worth_of_fluence_is_that_of_the_dose_it_gives(stretch: float) -> None:
     beams, _ = small_plan()
+    beams = replace(beams, positions=beams.positions * stretch)
+    beyond = float((beams.positions.abs() > 1).any(-1).double().mean())  # the planes
+    assert beyond == 0 if stretch == 1 else 0.1 < beyond < 0.9
     generator = torch.Generator().manual_seed(4)
     maps = torch.rand(beams.open_beamlets.shape, dtype=torch.float64, generator=generator)
     worth = torch.rand(beams.positions.shape[1], dtype=torch.float64, generator=generator)
-    assert float((beams.adjoint(worth) * maps).sum()) == pytest.approx(float((worth * beams.dose(maps)).sum()), rel=1e-9)
+    wanted = float((worth * beams.dose(maps)).sum())
+    for transpose in (None, PlaneTranspose.of(beams.positions, beams.plane_shape)):
+        assert float((beams.adjoint(worth, transpose) * maps).sum()) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_a_dose_prepared_for_many_gradients_is_the_same_and_has_the_same_gradient() -> None:
+    beams, _ = small_plan()
+    generator = torch.Generator().manual_seed(6)
+    maps = torch.rand(beams.open_beamlets.shape, dtype=torch.float64, generator=generator, requires_grad=True)
+    worth = torch.rand(beams.positions.shape[1], dtype=torch.float64, generator=generator)
+    doses = [beams.dose(maps), beams.dose_for_many_gradients()(maps)]
+    gradients = [torch.autograd.grad(dose, maps, worth)[0] for dose in doses]
+    assert torch.equal(*doses)
+    assert torch.allclose(*gradients, rtol=1e-9)
 
 
 def test_the_doses_of_the_beams_add_up() -> None:

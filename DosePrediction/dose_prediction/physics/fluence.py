@@ -154,11 +154,12 @@ def optimise_fluence(
     """
     # One common scale makes the problem well conditioned whatever the units of the fluence are.
     scale = unit or float(start.mean().clamp_min(1e-12))
+    dose = beams.dose_for_many_gradients()
 
     def cost_and_gradient(x: torch.Tensor) -> tuple[float, torch.Tensor]:
         beamlets = (x * scale).requires_grad_()
         maps = beams.to_maps(beamlets)
-        cost = goals.cost(beams.dose(maps)) + smoothness * roughness(maps / scale)
+        cost = goals.cost(dose(maps)) + smoothness * roughness(maps / scale)
         if simplicity:
             cost = cost + simplicity * sweeps(maps / scale).sum()
         if fluence_cost is not None:

@@ -88,7 +88,7 @@ class _Curvature:
         The compact form of Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and their use in limited memory methods", Math.
         Program. 63, 129, 1994, of the steps that are curved among the free numbers.
         """
-        rows = torch.arange(self._learnt - min(self._learnt, REMEMBERED), self._learnt, device=slope.device) % REMEMBERED  # the oldest first
+        rows = torch.arange(max(self._learnt - REMEMBERED, 0), self._learnt, device=slope.device) % REMEMBERED  # the oldest first
         steps, changes = self._steps, self._changes * free
         along, squares = (steps @ changes.T).double(), (changes @ changes.T).double()
         sizes = steps.norm(dim=1) * squares.diagonal().sqrt()
